@@ -1,0 +1,75 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdops/etcdops/internal/ui"
+	"github.com/etcdops/etcdops/ops"
+)
+
+// exitCodesHelp stands in every help page; docs/exit-codes.md says the same at length.
+const exitCodesHelp = `Exit codes: 0 ok, 1 failure, 2 usage, 3 checked and found critical, 4 refused by a safety guard (nothing changed),
+5 no quorum or unreachable, 6 stopped half-way and resumable, 130 interrupted.`
+
+// exitSilent ends a command with a code after it has told everything itself.
+type exitSilentError struct{ class ops.Class }
+
+func (e exitSilentError) Error() string { return fmt.Sprintf("exit %d", exitCode(e.class)) }
+
+// exitCode maps a class of failure to the documented exit code.
+func exitCode(class ops.Class) int {
+	switch class {
+	case ops.ClassUsage:
+		return 2
+	case ops.ClassCritical:
+		return 3
+	case ops.ClassRefused:
+		return 4
+	case ops.ClassUnreachable:
+		return 5
+	case ops.ClassResumable:
+		return 6
+	case ops.ClassInterrupted:
+		return 130
+	case ops.ClassFailure:
+	}
+	return 1
+}
+
+// classify finds the class of any error that reaches the top.
+func classify(ctx context.Context, err error) ops.Class {
+	var silent exitSilentError
+	var hint *ops.HintError
+	switch {
+	case errors.As(err, &silent):
+		return silent.class
+	case errors.As(err, &hint):
+		return hint.Class
+	case ctx.Err() != nil:
+		return ops.ClassInterrupted
+	}
+	return ops.ClassFailure
+}
+
+// finish prints err, if there is one, and picks the exit code: the only place that does either.
+func (a *app) finish(ctx context.Context, err error) int {
+	if err == nil {
+		return 0
+	}
+	class := classify(ctx, err)
+	code := exitCode(class)
+	var silent exitSilentError
+	if !errors.As(err, &silent) {
+		ui.Error(a.io, err, code, a.out == "json")
+	}
+	return code
+}
+
+// usageError says what was wrong with the words typed, and where the right ones are listed.
+func usageError(cmd *cobra.Command, err error) error {
+	return &ops.HintError{Code: "ETO-2001", Class: ops.ClassUsage, Op: cmd.CommandPath(), Err: err, Hint: cmd.CommandPath() + " --help"}
+}

@@ -1,0 +1,67 @@
+// Package cmd is the command line: each command parses its input, makes one library call and renders the result.
+package cmd
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etcdops/etcdops/internal/ui"
+)
+
+// app is what every command is given: the streams and the settings of the connection. One is made per run.
+type app struct {
+	io   *ui.Streams
+	conn connFlags
+	out  string // -w/--write-out as typed; empty means the command's own default
+}
+
+// Main runs the program named by args[0] and returns its exit code.
+func Main(args []string) int {
+	streams := ui.NewStreams(os.Stdin, os.Stdout, os.Stderr)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, streams, args)
+}
+
+// run is Main with its surroundings handed in, for tests.
+func run(ctx context.Context, streams *ui.Streams, args []string) int {
+	a := &app{io: streams}
+	root := newRoot(a)
+	root.SetArgs(args[1:])
+	return a.finish(ctx, root.ExecuteContext(ctx))
+}
+
+// newRoot builds the tree of commands.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "etcdops",
+		Short: "The etcd datastore, its client, and the operations layer above both",
+		Long: `etcdops runs etcd, talks to it, and mends it.
+
+  etcdops serve      start a datastore, exactly as etcd does
+  etcdops health     is the cluster healthy, what is wrong, what to type next
+
+` + exitCodesHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(a.io.In)
+	root.SetOut(a.io.Out)
+	root.SetErr(a.io.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	a.conn.addTo(root.PersistentFlags())
+	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
+	root.AddCommand(commands(a)...)
+	return root
+}
+
+// commands lists the tree's first level, in the order of the help page.
+func commands(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		newVersionCmd(a),
+	}
+}
