@@ -39,7 +39,7 @@ func TestCheckEndpoint(t *testing.T) {
 		case want == "" && err != nil:
 			t.Errorf("%q: %v", text, err)
 		case want != "":
-			hint := wantCode(t, err, ops.CodeBadEndpoint)
+			hint := wantHint(t, err, ops.CodeBadEndpoint)
 			if strings.Contains(hint.Error(), "secret") {
 				t.Errorf("%q: the password is in the error: %v", text, hint)
 			}
