@@ -42,14 +42,13 @@ func exitCode(class ops.Class) int {
 
 // classify finds the class of any error that reaches the top.
 func classify(ctx context.Context, err error) ops.Class {
-	var silent exitSilentError
-	var hint *ops.HintError
-	switch {
-	case errors.As(err, &silent):
+	if silent, ok := errors.AsType[exitSilentError](err); ok {
 		return silent.class
-	case errors.As(err, &hint):
+	}
+	if hint, ok := errors.AsType[*ops.HintError](err); ok {
 		return hint.Class
-	case ctx.Err() != nil:
+	}
+	if ctx.Err() != nil {
 		return ops.ClassInterrupted
 	}
 	return ops.ClassFailure
@@ -62,8 +61,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 	}
 	class := classify(ctx, err)
 	code := exitCode(class)
-	var silent exitSilentError
-	if !errors.As(err, &silent) {
+	if _, silent := errors.AsType[exitSilentError](err); !silent {
 		ui.Error(a.io, err, code, a.out == "json")
 	}
 	return code

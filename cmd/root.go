@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etcdops/etcdops/internal/ui"
+	"github.com/etcdops/etcdops/ops"
 )
 
 // app is what every command is given: the streams and the settings of the connection. One is made per run.
@@ -29,10 +30,17 @@ func Main(args []string) int {
 
 // run is Main with its surroundings handed in, for tests.
 func run(ctx context.Context, streams *ui.Streams, args []string) int {
-	a := &app{io: streams}
+	out := &ui.StickyWriter{W: streams.Out}
+	kept := *streams
+	kept.Out = out
+	a := &app{io: &kept}
 	root := newRoot(a)
 	root.SetArgs(args[1:])
-	return a.finish(ctx, root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.Err != nil {
+		err = &ops.HintError{Op: "write the report", Err: out.Err}
+	}
+	return a.finish(ctx, err)
 }
 
 // newRoot builds the tree of commands.
