@@ -43,7 +43,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestUnknownFlagIsAUsageError(t *testing.T) {
-	_, out, errOut, code := testRun(t, "version", "--nope")
+	out, errOut, code := testRun(t, "version", "--nope")
 	if code != 2 || out != "" || !strings.Contains(errOut, "--nope") || !strings.Contains(errOut, "etcdops version --help") {
 		t.Errorf("exit %d, out %q, err %q", code, out, errOut)
 	}

@@ -15,9 +15,9 @@ func testApp() (a *app, out, errOut *bytes.Buffer) {
 }
 
 // testRun runs a command line off a terminal, as a script would.
-func testRun(t *testing.T, args ...string) (a *app, out, errOut string, code int) {
+func testRun(t *testing.T, args ...string) (out, errOut string, code int) {
 	t.Helper()
 	a, o, e := testApp()
 	code = run(t.Context(), a.io, append([]string{"etcdops"}, args...))
-	return a, o.String(), e.String(), code
+	return o.String(), e.String(), code
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestVersionJSON(t *testing.T) {
-	_, out, errOut, code := testRun(t, "version", "-w", "json")
+	out, errOut, code := testRun(t, "version", "-w", "json")
 	if code != 0 || errOut != "" {
 		t.Fatalf("exit %d: %s", code, errOut)
 	}
