@@ -51,9 +51,7 @@ func newRoot(a *app) *cobra.Command {
 		Long: `etcdops runs etcd, talks to it, and mends it.
 
   etcdops serve      start a datastore, exactly as etcd does
-  etcdops health     is the cluster healthy, what is wrong, what to type next
-
-` + exitCodesHelp,
+  etcdops health     is the cluster healthy, what is wrong, what to type next`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -63,6 +61,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
 	a.conn.addTo(root.PersistentFlags())
 	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
+	addExitCodes(root)
 	root.AddCommand(commands(a)...)
 	return root
 }
