@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 const (
@@ -36,9 +38,9 @@ func (m *Member) WaitReady(tb testing.TB) {
 		select {
 		case <-tick.C:
 		case <-m.process.done:
-			tb.Fatalf("%s ended before it served: %s\n%s", m.Name, m.process.exit(), m.logTail(15))
+			tb.Fatalf("%s ended before it served: %s\n%s", m.Name, m.process.exit(), m.logTail())
 		case <-ctx.Done():
-			tb.Fatalf("%s does not serve after %v: %v\n%s", m.Name, readyLimit, last, m.logTail(15))
+			tb.Fatalf("%s does not serve after %v: %v\n%s", m.Name, readyLimit, last, m.logTail())
 		}
 	}
 }
@@ -78,4 +80,55 @@ func getJSON(ctx context.Context, client *http.Client, url string, into any) err
 	}
 	defer func() { _ = response.Body.Close() }()
 	return json.NewDecoder(response.Body).Decode(into)
+}
+
+// WaitLeader waits until all given members agree on a leader among them in one term, and returns it.
+func (c *Cluster) WaitLeader(tb testing.TB, members ...*Member) *Member {
+	tb.Helper()
+	clients := make([]*clientv3.Client, len(members))
+	for i, m := range members {
+		clients[i] = m.Client(tb)
+	}
+	ctx, cancel := context.WithTimeout(tb.Context(), readyLimit)
+	defer cancel()
+	for tick := time.NewTicker(readyPoll); ; {
+		leader, err := agreedLeader(ctx, members, clients)
+		if err == nil {
+			tick.Stop()
+			return leader
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tb.Fatalf("no agreement on a leader after %v: %v", readyLimit, err)
+		}
+	}
+}
+
+// agreedLeader asks all members once for their leader.
+func agreedLeader(ctx context.Context, members []*Member, clients []*clientv3.Client) (*Member, error) {
+	var leader *Member
+	var first *clientv3.StatusResponse
+	for i, m := range members {
+		ctx, cancel := context.WithTimeout(ctx, requestLimit)
+		status, err := clients[i].Status(ctx, m.ClientURL)
+		cancel()
+		if err != nil {
+			return nil, fmt.Errorf("status of %s: %w", m.Name, err)
+		}
+		if first == nil {
+			first = status
+		}
+		if status.Leader != first.Leader || status.RaftTerm != first.RaftTerm {
+			return nil, fmt.Errorf("%s sees leader %x in term %d, %s sees %x in term %d", m.Name, status.Leader, status.RaftTerm,
+				members[0].Name, first.Leader, first.RaftTerm)
+		}
+		if status.Header.MemberId == status.Leader {
+			leader = m
+		}
+	}
+	if leader == nil {
+		return nil, fmt.Errorf("the leader %x is not among the members asked", first.Leader)
+	}
+	return leader, nil
 }
