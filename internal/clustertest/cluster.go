@@ -2,8 +2,10 @@ package clustertest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,7 +33,8 @@ type Cluster struct {
 	Dir     string    // holds all files of the cluster; removed at the end of the test
 
 	opts    Options
-	token   string
+	run     string // name of the test run, in every member's environment
+	token   string // --initial-cluster-token
 	network *network.Network
 	callers callers
 }
@@ -48,8 +51,8 @@ func New(tb testing.TB, opts Options) *Cluster {
 func NewUnstarted(tb testing.TB, opts Options) *Cluster {
 	tb.Helper()
 	opts.setDefaults(tb)
-	c := &Cluster{Dir: Dir(tb), opts: opts, network: network.New()}
-	c.token = filepath.Base(c.Dir)
+	c := &Cluster{Dir: tb.TempDir(), opts: opts, network: network.New(), run: runName(tb)}
+	c.token = c.run + "-" + strconv.FormatUint(rand.Uint64(), 36)
 	if opts.TLS {
 		c.TLS = newTLS(tb, c.Dir)
 	}
@@ -114,7 +117,7 @@ func (c *Cluster) Member(tb testing.TB, name string) *Member {
 // newMember lays out the next member.
 func (c *Cluster) newMember(tb testing.TB, kind Kind) *Member {
 	tb.Helper()
-	host := newHost()
+	host := newHost(tb.Context())
 	m := &Member{
 		Name:    fmt.Sprintf("m%d", len(c.Members)+1),
 		Kind:    kind,

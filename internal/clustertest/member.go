@@ -39,7 +39,7 @@ func (m *Member) Launch(tb testing.TB) {
 	if m.Running() {
 		tb.Fatalf("%s is running already", m.Name)
 	}
-	p, err := startProcess(m.program, m.CommandLine(), m.LogFile)
+	p, err := startProcess(m.cluster.run, m.program, m.CommandLine(), m.LogFile)
 	if err != nil {
 		tb.Fatalf("start %s: %v", m.Name, err)
 	}

@@ -31,6 +31,10 @@ func (c *Cluster) Readd(tb testing.TB, m *Member, learner bool) {
 		add = client.MemberAddAsLearner
 	}
 	ctx := Context(tb, readyLimit)
+	// A change that is proposed while there is no leader waits for its whole time: the removal of a leader leaves none.
+	if err := repeat(ctx, func() error { return linearizable(ctx, client) }); err != nil {
+		tb.Fatalf("add %s: no quorum: %v", m.Name, err)
+	}
 	var response *clientv3.MemberAddResponse
 	err := whileUnhealthy(ctx, func() (err error) {
 		response, err = add(ctx, []string{m.PeerURL})
@@ -96,17 +100,22 @@ func initialClusterOf(members []*etcdserverpb.Member, newID uint64, newName stri
 // whileUnhealthy repeats a change of the membership while the server refuses it because its members have not been
 // connected for long enough (5 s), which is so just after a start.
 func whileUnhealthy(ctx context.Context, change func() error) error {
-	tick := time.NewTicker(10 * readyPoll)
-	defer tick.Stop()
-	for {
+	var refused error
+	err := repeat(ctx, func() error {
 		err := change()
-		if !errors.Is(err, rpctypes.ErrUnhealthy) {
+		if errors.Is(err, rpctypes.ErrUnhealthy) {
 			return err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return err
-		}
-	}
+		refused = err
+		return nil
+	})
+	return errors.Join(err, refused)
+}
+
+// linearizable reads through the quorum, or fails soon.
+func linearizable(ctx context.Context, client *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := client.Get(ctx, "clustertest")
+	return err
 }

@@ -29,18 +29,31 @@ func (m *Member) WaitReady(tb testing.TB) {
 	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(tb.Context(), readyLimit)
 	defer cancel()
-	var last error
-	for tick := time.NewTicker(readyPoll); ; {
-		if last = m.ready(ctx, client); last == nil {
-			tick.Stop()
-			return
+	ctx, stop := m.process.alive(ctx)
+	defer stop()
+	err := repeat(ctx, func() error { return m.ready(ctx, client) })
+	switch {
+	case err == nil:
+	case !m.Running():
+		tb.Fatalf("%s ended before it served: %s\n%s", m.Name, m.process.exit(), m.logTail())
+	default:
+		tb.Fatalf("%s does not serve after %v: %v\n%s", m.Name, readyLimit, err, m.logTail())
+	}
+}
+
+// repeat calls look until it succeeds; it returns look's last error when ctx ends first.
+func repeat(ctx context.Context, look func() error) error {
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for {
+		err := look()
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-tick.C:
-		case <-m.process.done:
-			tb.Fatalf("%s ended before it served: %s\n%s", m.Name, m.process.exit(), m.logTail())
 		case <-ctx.Done():
-			tb.Fatalf("%s does not serve after %v: %v\n%s", m.Name, readyLimit, last, m.logTail())
+			return err
 		}
 	}
 }
@@ -91,18 +104,15 @@ func (c *Cluster) WaitLeader(tb testing.TB, members ...*Member) *Member {
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), readyLimit)
 	defer cancel()
-	for tick := time.NewTicker(readyPoll); ; {
-		leader, err := agreedLeader(ctx, members, clients)
-		if err == nil {
-			tick.Stop()
-			return leader
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			tb.Fatalf("no agreement on a leader after %v: %v", readyLimit, err)
-		}
+	var leader *Member
+	err := repeat(ctx, func() (err error) {
+		leader, err = agreedLeader(ctx, members, clients)
+		return err
+	})
+	if err != nil {
+		tb.Fatalf("no agreement on a leader after %v: %v", readyLimit, err)
 	}
+	return leader
 }
 
 // agreedLeader asks all members once for their leader.
