@@ -83,6 +83,10 @@ func (w wrapped) Run() int {
 	return w.TestRun.Run()
 }
 
+// RunEnv is the environment by which the reaper knows the processes of this run: whoever starts a process with another
+// environment than the test's own adds it.
+func RunEnv() []string { return []string{envRun + "=" + os.Getenv(envRun)} }
+
 // runName is the name of the run that this process belongs to.
 func runName(tb testing.TB) string {
 	tb.Helper()

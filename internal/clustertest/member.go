@@ -170,13 +170,20 @@ func (m *Member) signal(tb testing.TB, sig os.Signal) {
 	}
 }
 
-// logTail is the last lines of the member's log.
+// logTail is the last lines of the member's log, cut to a width that people read.
 func (m *Member) logTail() string {
-	const lines = 15
+	const lines, width = 12, 220
 	log, err := os.ReadFile(m.LogFile)
 	if err != nil {
 		return err.Error()
 	}
 	all := strings.Split(strings.TrimSpace(string(log)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	tail := all[max(0, len(all)-lines):]
+	for i, line := range tail {
+		tail[i] = line[:min(len(line), width)]
+	}
+	return strings.Join(tail, "\n")
 }
+
+// Cluster is the cluster that the member belongs to.
+func (m *Member) Cluster() *Cluster { return m.cluster }
