@@ -117,8 +117,8 @@ func (c Check) graded(value float64, shown, message, next string) Outcome {
 // whyNothing says why nothing is known of the cluster at all.
 func (v *view) whyNothing() string {
 	for i := range v.facts.Endpoints {
-		if f := v.facts.Endpoints[i].failure(); f != nil && f.Kind == KindAuth {
-			return "the members answer only to an authenticated user"
+		if f := v.facts.Endpoints[i].failure(); f.alive() {
+			return "a member answers, but tells nothing of itself: " + f.Message
 		}
 	}
 	if len(v.facts.Endpoints) == 0 {
@@ -208,10 +208,10 @@ func (v *view) voters() []*member {
 func (v *view) standing() (votes ops.Votes, untold int) {
 	for _, m := range v.voters() {
 		votes.Total++
-		switch f := m.failure(); {
+		switch {
 		case m.follows():
 			votes.Healthy++
-		case f != nil && f.Kind == KindAuth:
+		case m.failure().alive():
 			untold++
 		}
 	}

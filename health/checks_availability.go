@@ -7,10 +7,13 @@ import (
 	"github.com/etcdops/etcdops/ops"
 )
 
+// quorumID names the check that decides whether the cluster is available.
+const quorumID = "quorum"
+
 func availabilityChecks() []Check {
 	return []Check{
 		{
-			ID: "quorum", Title: "a majority of the voters works together", Scope: ScopeCluster, Needed: true,
+			ID: quorumID, Title: "a majority of the voters works together", Scope: ScopeCluster, Needed: true,
 			Source: "every member's status, and one linearizable read of the key \"health\" through each member that sees a leader",
 			Rule:   "critical when fewer than a majority work, or when no member gets a linearizable read through", From: FromMixin,
 			Cause:  "Too many voting members are stopped, cut off or without a leader. Members that never started count as voters too.",
@@ -63,18 +66,22 @@ func (v *view) majorityProof() proof {
 	var p proof
 	for i := range v.facts.Endpoints {
 		e := &v.facts.Endpoints[i]
-		if e.Linearizable == nil || (v.clusterID != 0 && clusterOf(e) != 0 && clusterOf(e) != v.clusterID) {
+		if id := clusterOf(e); id != 0 && id != v.clusterID {
 			continue
 		}
-		switch f := e.Linearizable.Failure; {
-		case f == nil:
-			p.passed = true
-		case f.Kind == KindAuth:
-			p.refused = f
-		case f.Kind == KindNoLeader:
+		if f := e.Connect.Failure; f != nil && f.Kind == KindNoLeader { // the login needs a leader too
 			p.noLeader = f
-		case f.Kind != KindUnsupported:
-			p.failed = f
+		}
+		switch a := e.Linearizable; {
+		case a == nil:
+		case a.done():
+			p.passed = true
+		case a.Failure.Kind == KindAuth:
+			p.refused = a.Failure
+		case a.Failure.Kind == KindNoLeader:
+			p.noLeader = a.Failure
+		case a.Failure.Kind != KindUnsupported:
+			p.failed = a.Failure
 		}
 	}
 	return p

@@ -40,7 +40,7 @@ func evalReadLatency(v *view, c Check) []Outcome {
 // latency returns the quickest answer over the member's endpoints: its slower addresses are not its fault.
 func (m *member) latency(pick func(*Endpoint) *Answer) (best time.Duration, ok bool) {
 	for _, e := range m.answered {
-		if a := pick(e); a.OK() {
+		if a := pick(e); a.done() {
 			if d := time.Duration(a.TookUS) * time.Microsecond; !ok || d < best {
 				best, ok = d, true
 			}

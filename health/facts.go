@@ -16,6 +16,7 @@ type Facts struct {
 	TakenAt   time.Time  `json:"taken_at"`
 	TookUS    int64      `json:"took_us"`   // the whole collection
 	BoundUS   int64      `json:"bound_us"`  // silence after which an endpoint was given up
+	NotAsked  int        `json:"not_asked"` // advertised URLs beyond the limit of endpoints
 	Endpoints []Endpoint `json:"endpoints"` // the given ones in their order, then those that members advertise
 }
 
@@ -38,8 +39,9 @@ type Answer struct {
 	Failure *Failure `json:"failure,omitempty"`
 }
 
-// OK reports whether the request was answered.
-func (a *Answer) OK() bool { return a != nil && a.Failure == nil }
+// done reports whether the request was carried out. etcd checks a user's permission to read a key after the read itself:
+// a read that is denied has been confirmed like any other.
+func (a *Answer) done() bool { return a != nil && (a.Failure == nil || a.Failure.Kind == KindDenied) }
 
 // StatusAnswer is one sample of a member's status.
 type StatusAnswer struct {
@@ -72,6 +74,7 @@ const (
 	KindTLS         Kind = "tls"         // the handshake failed
 	KindHung        Kind = "hung"        // connected, then silence
 	KindAuth        Kind = "auth"        // it works, and will not tell us
+	KindDenied      Kind = "denied"      // it carried the request out, and keeps the answer from this user
 	KindNoLeader    Kind = "no_leader"   // it works, and has no leader
 	KindUnsupported Kind = "unsupported" // this member cannot answer such a request
 	KindError       Kind = "error"       // it answered with an error
@@ -83,6 +86,11 @@ type Failure struct {
 	Code    ops.Code `json:"code,omitempty"`
 	Message string   `json:"message"` // the cause, in plain words
 	Hint    string   `json:"hint,omitempty"`
+}
+
+// alive reports whether the failure shows a member at work: it answered, and told nothing of itself.
+func (f *Failure) alive() bool {
+	return f != nil && (f.Kind == KindAuth || f.Kind == KindDenied || f.Kind == KindNoLeader)
 }
 
 // firstStatus returns the endpoint's earliest sample of its status, and nil when it never gave one.

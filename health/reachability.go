@@ -10,12 +10,15 @@ func evalReachability(v *view, _ Check) []Outcome {
 	heard := false
 	for i := range v.facts.Endpoints {
 		f := v.facts.Endpoints[i].failure()
-		heard = heard || f == nil || f.Kind == KindAuth
+		heard = heard || f == nil || f.alive()
 	}
 	for _, e := range v.strays {
 		if f := e.failure(); f != nil {
 			out = append(out, silence("", e, f, "nobody answers at "+e.URL))
 		}
+	}
+	if n := v.facts.NotAsked; n > 0 {
+		out = append(out, Outcome{Severity: SeverityUnknown, Message: plural(n, "advertised URL") + " more than are asked at most"})
 	}
 	if !heard {
 		for i := range out {
@@ -56,14 +59,14 @@ func (m *member) reach() []Outcome {
 	return out
 }
 
-// silence is the outcome of an endpoint that gave no status. Being refused for want of a user says nothing about
-// health.
+// silence is the outcome of an endpoint that gave no status. That a member at work keeps its status from this user says
+// nothing about its health.
 func silence(label string, e *Endpoint, f *Failure, text string) Outcome {
 	o := Outcome{
 		Severity: SeverityWarning, Member: label, Endpoint: e.URL, Value: string(f.Kind),
 		Message: text + ": " + f.Message, Next: f.Hint,
 	}
-	if f.Kind == KindAuth {
+	if f.alive() {
 		o.Severity = SeverityUnknown
 	}
 	return o

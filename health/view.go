@@ -217,7 +217,7 @@ func (m *member) failure() *Failure {
 	}
 	var cause *Failure
 	for _, e := range m.silent {
-		if f := e.failure(); cause == nil || f.Kind == KindAuth {
+		if f := e.failure(); cause == nil || f.alive() {
 			cause = f
 		}
 	}
