@@ -9,7 +9,7 @@ func raftChecks() []Check {
 	return []Check{
 		{
 			ID: "raft.lag", Title: "every member has the leader's log", Scope: ScopeMember,
-			Source: "committed index: the leader's is read first, the member's after it, so that a busy healthy cluster shows no lag",
+			Source: "committed index: the leader's is read first, the member's after it where it matters, so that a busy healthy cluster shows no lag",
 			Rule:   "entries that the member lacks", Limits: Limits{Warn: 1000, Crit: 5000}, Unit: " entries", From: FromSource,
 			Cause:  "The member was down or cut off, or its disk or network is slower than the writes.",
 			Danger: "A lagging voter cannot help a majority quickly: if another one fails, writes wait for it.",
@@ -50,19 +50,19 @@ func (v *view) reference() *StatusAnswer {
 	return s
 }
 
-// lag returns how many entries a member lacks of what the leader had committed before the member was asked; known is
-// false when there is no such pair of samples.
-func (v *view) lag(m *member) (entries uint64, known bool) {
+// lag returns how many entries a member lacks of what the leader has committed. Read after the leader's sample, the
+// member's tells it exactly; read before it, or at the same time, it tells an upper bound, because the leader only moves
+// on. known is false when there is no pair of samples.
+func (v *view) lag(m *member) (entries uint64, exact, known bool) {
 	ref, s := v.reference(), m.last()
 	switch {
 	case ref == nil || s == nil:
-		return 0, false
+		return 0, false, false
 	case m.ID == v.leader():
-		return 0, true
-	case s.SentUS < ref.SentUS+ref.TookUS:
-		return 0, false
+		return 0, true, true
 	}
-	return less(ref.Status.RaftIndex, s.Status.RaftIndex), true
+	entries = less(ref.Status.RaftIndex, s.Status.RaftIndex)
+	return entries, entries == 0 || s.SentUS >= ref.SentUS+ref.TookUS, true
 }
 
 // less subtracts without going below zero.
@@ -75,9 +75,12 @@ func less(a, b uint64) uint64 {
 
 func evalRaftLag(v *view, c Check) []Outcome {
 	return eachStatus(v, func(m *member, _ *StatusAnswer) Outcome {
-		n, known := v.lag(m)
-		if !known {
+		n, exact, known := v.lag(m)
+		switch {
+		case !known:
 			return Outcome{Severity: SeverityUnknown, Message: "no sample of the leader to hold it against"}
+		case !exact && c.Limits.grade(float64(n)) != SeverityOK:
+			return Outcome{Severity: SeverityUnknown, Message: "no sample taken after the leader's"}
 		}
 		shown := strconv.FormatUint(n, 10)
 		return c.graded(float64(n), shown, shown+" entries behind the leader", "ask again: a lag that shrinks heals by itself")

@@ -51,8 +51,10 @@ func Collect(ctx context.Context, cfg ops.Config, opts Options) (Facts, error) {
 	c := &collector{cluster: cluster, cfg: cfg, opts: opts, takenAt: time.Now(), asked: map[string]*Endpoint{}}
 	c.ask(ctx, cfg.Endpoints, true)
 	c.pending.Wait()
-	c.settle(ctx)
-	c.resample(ctx)
+	if v := newView(c.facts()); v.unsettled() {
+		c.settle(ctx, v)
+		c.resample(ctx)
+	}
 	facts := c.facts()
 	if err := ctx.Err(); err != nil {
 		return facts, errors.Join(context.Cause(ctx), cluster.Close())
@@ -104,13 +106,40 @@ func (c *collector) facts() Facts {
 	return f
 }
 
+// unsettled reports whether a second look would tell more than the first: members differ about the leader, a follower
+// had less than the leader had at another moment, or a read found no leader.
+func (v *view) unsettled() bool {
+	if v.split() {
+		return true
+	}
+	for _, m := range v.members {
+		if lag, _, known := v.lag(m); known && lag > 0 {
+			return true
+		}
+		if slices.ContainsFunc(m.answered, (*Endpoint).leaderless) {
+			return true
+		}
+	}
+	return false
+}
+
+// split reports whether members differ about the leader, or know none.
+func (v *view) split() bool {
+	common, unanimous := v.belief((*member).first)
+	return !unanimous || common.leader == 0 && common.term != 0
+}
+
+// leaderless reports whether a linearizable read found no leader, or nobody who answered in time.
+func (e *Endpoint) leaderless() bool {
+	f := e.Linearizable.failed()
+	return f != nil && (f.Kind == KindNoLeader || f.Kind == KindHung)
+}
+
 // settle waits while the first samples differ about the leader: an election ends within moments, a fault does not. The
 // time that passed since the first samples counts.
-func (c *collector) settle(ctx context.Context) {
-	v := newView(c.facts())
-	common, unanimous := v.belief((*member).first)
-	if common == (belief{}) && unanimous || common.leader != 0 && unanimous {
-		return // nobody answered, or all agree
+func (c *collector) settle(ctx context.Context, v *view) {
+	if !v.split() {
+		return
 	}
 	var last int64
 	for _, m := range v.members {
@@ -118,11 +147,7 @@ func (c *collector) settle(ctx context.Context) {
 			last = max(last, s.SentUS+s.TookUS)
 		}
 	}
-	wait := c.opts.Settle - time.Duration(c.now()-last)*time.Microsecond
-	if wait <= 0 {
-		return
-	}
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(c.opts.Settle - time.Duration(c.now()-last)*time.Microsecond)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

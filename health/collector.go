@@ -164,7 +164,7 @@ func (c *collector) resample(ctx context.Context) {
 				return // the first sample stands
 			}
 			conn := client.ActiveConnection()
-			if f := e.Linearizable.Failure; f != nil && (f.Kind == KindNoLeader || f.Kind == KindHung) {
+			if e.leaderless() {
 				requests.Go(func() { c.readAgain(ctx, e, conn) })
 			}
 			e.Statuses = append(e.Statuses, c.status(ctx, e.URL, conn))

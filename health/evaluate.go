@@ -114,7 +114,7 @@ func (c Check) findings(outcomes []Outcome) []Finding {
 		}
 		out = append(out, Finding{
 			Check: c.ID, Severity: o.Severity, Member: o.Member, Endpoint: o.Endpoint, Value: o.Value, Limit: o.Limit,
-			Source: c.Source, Message: o.Message, Next: o.Next, Doc: c.Doc(),
+			Source: c.Source, Message: o.Message, Next: o.Next, Needed: c.Needed, Doc: c.Doc(),
 		})
 	}
 	return out

@@ -43,6 +43,14 @@ type Answer struct {
 // a read that is denied has been confirmed like any other.
 func (a *Answer) done() bool { return a != nil && (a.Failure == nil || a.Failure.Kind == KindDenied) }
 
+// failed returns why a request failed; nil when it did not, or was not made.
+func (a *Answer) failed() *Failure {
+	if a == nil {
+		return nil
+	}
+	return a.Failure
+}
+
 // StatusAnswer is one sample of a member's status.
 type StatusAnswer struct {
 	Answer

@@ -108,7 +108,7 @@ func (v *view) memberReport(m *member) MemberReport {
 	if s := m.last(); s != nil {
 		r.fill(s.Status)
 	}
-	if lag, known := v.lag(m); known {
+	if lag, exact, known := v.lag(m); known && exact {
 		r.Lag = &lag
 	}
 	if ms, known := m.slowestRead(); known {

@@ -78,7 +78,8 @@ type Finding struct {
 	Limit    string   `json:"threshold"`
 	Source   string   `json:"source"`
 	Message  string   `json:"message"`
-	Next     string   `json:"next"` // what to type next
+	Next     string   `json:"next"`   // what to type next
+	Needed   bool     `json:"needed"` // no verdict without this check
 	Doc      string   `json:"doc"`
 }
 
