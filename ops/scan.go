@@ -37,12 +37,14 @@ type Scan struct {
 	maxRecv  int           // bytes of one message that the user allows
 	revision int64         // that all keys are read at
 
-	next    string // first key that has not been received
-	seen    int64  // keys received
-	total   ScanTotal
-	paged   bool // the server does not stream
-	page    pager
-	message int // bytes of one message accepted at present
+	next  string // first key that has not been received
+	seen  int64  // keys received
+	total ScanTotal
+
+	message   int  // bytes of one message of a stream accepted at present
+	paged     bool // the server does not stream
+	page      pager
+	pageLimit int // bytes of one page accepted
 }
 
 // ScanTotal closes a scan.
@@ -68,7 +70,8 @@ func (c *Cluster) Scan(ctx context.Context, o ScanOptions) (*Scan, error) {
 	}
 	s := &Scan{
 		cluster: c, client: client, opts: o, next: o.Key, silence: c.cfg.CommandTimeout, maxRecv: c.cfg.MaxRecvBytes,
-		page: newPager(o.KeysOnly), message: min(streamMessage, c.cfg.MaxRecvBytes),
+		message: min(streamMessage, c.cfg.MaxRecvBytes),
+		page:    newPager(o.KeysOnly), pageLimit: min(pageMessage, c.cfg.MaxRecvBytes),
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.silence)
 	defer cancel()

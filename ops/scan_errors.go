@@ -91,8 +91,7 @@ func (s *Scan) explain(ctx context.Context, err error) error {
 		return err
 	}
 	broken := &HintError{Code: CodeScanBroken, Class: ClassUnreachable, Op: "read keys", Err: s.incomplete(err), Hint: "etcdops health"}
-	var hint *HintError
-	if errors.As(err, &hint) {
+	if hint, ok := errors.AsType[*HintError](err); ok {
 		broken.Class, broken.Hint = hint.Class, hint.Hint
 	}
 	return broken

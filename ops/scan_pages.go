@@ -59,7 +59,7 @@ func (s *Scan) pages(ctx context.Context, yield func([]*mvccpb.KeyValue) bool) (
 		if request.Limit == 0 || request.Limit > s.page.keys {
 			request.Limit = s.page.keys
 		}
-		limit := min(pageMessage, s.maxRecv)
+		limit := s.pageLimit
 		if s.page.keys == 1 {
 			limit = s.maxRecv // one value cannot be divided
 		}
