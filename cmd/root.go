@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdops/etcdops/internal/lazymetrics"
 	"github.com/etcdops/etcdops/internal/ui"
 	"github.com/etcdops/etcdops/ops"
 )
@@ -22,6 +23,10 @@ type app struct {
 
 // Main runs the program named by args[0] and returns its exit code.
 func Main(args []string) int {
+	lazymetrics.Started()
+	if upstream, ok := upstreamArgs(args); ok {
+		return runUpstream(upstream)
+	}
 	streams := ui.NewStreams(os.Stdin, os.Stdout, os.Stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -30,6 +35,7 @@ func Main(args []string) int {
 
 // run is Main with its surroundings handed in, for tests.
 func run(ctx context.Context, streams *ui.Streams, args []string) int {
+	cobra.EnablePrefixMatching = false // etcdctl's code switches it on; here a mistyped word must not run another command
 	out := &ui.StickyWriter{W: streams.Out}
 	kept := *streams
 	kept.Out = out
@@ -63,13 +69,16 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
 	addExitCodes(root)
 	root.AddCommand(commands(a)...)
+	group(root)
 	return root
 }
 
 // commands lists the tree's first level, in the order of the help page.
 func commands(a *app) []*cobra.Command {
-	return []*cobra.Command{
+	cmds := []*cobra.Command{
 		newHealthCmd(a),
 		newVersionCmd(a),
 	}
+	cmds = append(cmds, newClientCmds(a)...)
+	return append(cmds, newUpstreamCmds()...)
 }
