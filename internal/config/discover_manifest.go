@@ -89,7 +89,7 @@ func (p pod) hostPath(c container, file string) string {
 }
 
 // manifests calls use for each container of the static pods whose names begin with prefix, until it is satisfied.
-func (m machine) manifests(prefix string, use func(file string, c container, open func(string) string) bool) bool {
+func (m *machine) manifests(prefix string, use func(file string, c container, open func(string) string) bool) bool {
 	for _, file := range m.glob(manifestDir + prefix + "*") {
 		p, ok := parsePod(m.read(file, maxDiscovered))
 		if !ok {
@@ -106,7 +106,7 @@ func (m machine) manifests(prefix string, use func(file string, c container, ope
 }
 
 // etcdManifest looks for the static pod of an etcd.
-func (m machine) etcdManifest() (out candidate, ok bool) {
+func (m *machine) etcdManifest() (out candidate, ok bool) {
 	ok = m.manifests("etcd", func(file string, c container, open func(string) string) bool {
 		s := fromEnvironment(c.environment()).over(parseFlags(c.arguments()))
 		if s["listen-client-urls"] == "" && s["ctl-endpoints"] == "" {
@@ -119,7 +119,7 @@ func (m machine) etcdManifest() (out candidate, ok bool) {
 }
 
 // apiserverManifest looks for the static pod of a kube-apiserver.
-func (m machine) apiserverManifest() (out candidate, ok bool) {
+func (m *machine) apiserverManifest() (out candidate, ok bool) {
 	ok = m.manifests("kube-apiserver", func(file string, c container, open func(string) string) bool {
 		found, good := apiserverCandidate(file, parseFlags(c.arguments()), open)
 		out = found
