@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -158,7 +159,7 @@ func (c *Contexts) Add(ctx Context, replace bool) error {
 	case i >= 0 && !replace:
 		return &ops.HintError{
 			Code: CodeContextExists, Class: ops.ClassUsage, Op: "add context", Member: ctx.Name,
-			Err: fmt.Errorf("a context of this name exists"), Hint: "--replace puts the new one in its place",
+			Err: errors.New("a context of this name exists"), Hint: "--replace puts the new one in its place",
 		}
 	case i >= 0:
 		c.Contexts[i] = ctx

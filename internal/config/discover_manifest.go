@@ -11,6 +11,8 @@ import (
 const manifestDir = "/etc/kubernetes/manifests/"
 
 // pod is what discovery needs of a pod.
+//
+//nolint:tagliatelle // Kubernetes named the fields
 type pod struct {
 	Spec struct {
 		Containers []container `yaml:"containers"`
@@ -24,6 +26,8 @@ type pod struct {
 }
 
 // container is what discovery needs of a container.
+//
+//nolint:tagliatelle // Kubernetes named the fields
 type container struct {
 	Command []string `yaml:"command"`
 	Args    []string `yaml:"args"`

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,11 +30,13 @@ func TestHostileFiles(t *testing.T) {
 		},
 		"bomb": func(t *testing.T, path string) {
 			t.Helper()
-			text := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+			var text strings.Builder
+			text.WriteString("a: &a [x,x,x,x,x,x,x,x,x]\n")
 			for c := 'b'; c <= 'z'; c++ {
-				text += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+",", 9) + "]\n"
+				fmt.Fprintf(&text, "%c: &%c [%s]\n", c, c, strings.Repeat(fmt.Sprintf("*%c,", c-1), 9))
 			}
-			check(t, os.WriteFile(path, []byte(text+"spec: {containers: *z}\n"), 0o600))
+			text.WriteString("spec: {containers: *z}\n")
+			check(t, os.WriteFile(path, []byte(text.String()), 0o600))
 		},
 		"binary": func(t *testing.T, path string) {
 			t.Helper()
