@@ -70,6 +70,7 @@ func newRoot(a *app) *cobra.Command {
 // commands lists the tree's first level, in the order of the help page.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		newServeCmd(a),
 		newVersionCmd(a),
 	}
 }

@@ -72,7 +72,7 @@ func ignoredFlags() []string {
 
 // parse reads the command line. What it returns is ErrHelp or an error for the user.
 func (set *flagSet) parse(args []string) error {
-	err := set.FlagSet.Parse(args)
+	err := set.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return ErrHelp

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -55,6 +56,16 @@ func Parse(args, environ []string, extra ...func(*flag.FlagSet)) (*Settings, err
 	return s, s.complete(set.initialCluster)
 }
 
+// LogChosen reports whether the settings say how to log; the level alone does not.
+func (s *Settings) LogChosen() bool {
+	for _, name := range []string{"logger", "log-format", "log-outputs", "enable-log-rotation", "log-rotation-config-json"} {
+		if s.Config.FlagsExplicitlySet[name] {
+			return true
+		}
+	}
+	return false
+}
+
 // readUpstream fills Config the way upstream's program does, and returns the file's section of additions.
 func (s *Settings) readUpstream(set *flagSet, env environment) (section map[string]any, err error) {
 	if s.File == "" {
@@ -79,8 +90,11 @@ func (s *Settings) readUpstream(set *flagSet, env environment) (section map[stri
 // complete adds what upstream decides after parsing, and our defaults.
 func (s *Settings) complete(initialCluster string) error {
 	cfg := s.Config
+	if len(cfg.ListenPeerUrls) == 0 || len(cfg.ListenClientUrls) == 0 {
+		return usageError("ETO-3004", "check settings", s.File, errors.New("a member needs URLs to listen on for peers and for clients"), helpCommand)
+	}
 	if host, err := cfg.UpdateDefaultClusterFromName(initialCluster); err == nil && host != "" {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("advertised URLs were left at their default: using this machine's address %s", host))
+		s.Warnings = append(s.Warnings, "advertised URLs were left at their default: using this machine's address "+host)
 	}
 	if cfg.Dir == "" {
 		cfg.Dir = cfg.Name + ".etcd"

@@ -23,6 +23,8 @@ import (
 )
 
 // upstreamConfig has the layout of etcdmain's config.
+//
+//nolint:unused // the layout matters, not every field is read
 type upstreamConfig struct {
 	ec    embed.Config
 	flags struct {
