@@ -11,11 +11,7 @@ import (
 	"github.com/etcdops/etcdops/ops"
 )
 
-// exitCodesHelp stands in every help page; docs/exit-codes.md says the same at length.
-const exitCodesHelp = `Exit codes: 0 ok, 1 failure, 2 usage, 3 checked and found critical, 4 refused by a safety guard (nothing changed),
-5 no quorum or unreachable, 6 stopped half-way and resumable, 130 interrupted.`
-
-// exitSilent ends a command with a code after it has told everything itself.
+// exitSilentError ends a command with a code after it has told everything itself.
 type exitSilentError struct{ class ops.Class }
 
 func (e exitSilentError) Error() string { return fmt.Sprintf("exit %d", exitCode(e.class)) }
