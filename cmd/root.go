@@ -63,6 +63,7 @@ func newRoot(a *app) *cobra.Command {
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newHealthCmd(a),
+		newStatusCmd(a),
 		newVersionCmd(a),
 	}
 }
