@@ -59,7 +59,7 @@ func TestAuthentication(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := ops.Dial(clustertest.Context(t, limit), tt.cfg)
-			if hint := wantCode(t, err, tt.code); hint.Class != tt.class {
+			if hint := wantHint(t, err, tt.code); hint.Class != tt.class {
 				t.Errorf("class %v, want %v: %v", hint.Class, tt.class, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "wrong"+"x") {
@@ -123,13 +123,13 @@ func TestExplainRequests(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = client.Get(stopped, "k")
-	if hint := wantCode(t, cluster.Explain(stopped, "ask", endpoint, err), ""); hint.Class != ops.ClassInterrupted {
+	if hint := wantHint(t, cluster.Explain(stopped, "ask", endpoint, err), ""); hint.Class != ops.ClassInterrupted {
 		t.Errorf("given up by the user, but class %v: %v", hint.Class, hint)
 	}
 
 	c.Members[0].Kill(t)
 	c.Members[1].Kill(t)
-	hint := wantCode(t, request(get), ops.CodeSlow)
+	hint := wantHint(t, request(get), ops.CodeSlow)
 	if strings.Contains(hint.Error(), "context deadline exceeded") || hint.Class != ops.ClassUnreachable {
 		t.Errorf("no quorum: class %v: %v", hint.Class, hint)
 	}

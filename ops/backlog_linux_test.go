@@ -28,7 +28,7 @@ func fullBacklog(t *testing.T) string {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 	for range 8 { // until one does not get in
-		conn, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
+		conn, err := (&net.Dialer{Timeout: 100 * time.Millisecond}).DialContext(t.Context(), "tcp", addr)
 		if err != nil {
 			return addr
 		}

@@ -91,7 +91,7 @@ func TestDialNobody(t *testing.T) {
 	cfg := clientOf(c)
 	cfg.Endpoints[1] = strings.Replace(cfg.Endpoints[1], "http:", "https:", 1)
 	_, err := ops.Dial(clustertest.Context(t, limit), cfg)
-	hint := wantCode(t, err, ops.CodeNoEndpoint)
+	hint := wantHint(t, err, ops.CodeNoEndpoint)
 	for _, want := range []string{cfg.Endpoints[0] + ": TCP: connection refused", cfg.Endpoints[1] + ": TLS: the server speaks plain HTTP"} {
 		if !strings.Contains(hint.Error(), want) {
 			t.Errorf("%q is not in the error:\n%v", want, hint)
@@ -150,7 +150,7 @@ func TestCauses(t *testing.T) {
 			_, err := ops.Dial(clustertest.Context(t, limit), ops.Config{
 				Endpoints: []string{tt.endpoint}, TLS: tt.tls, DialTimeout: 500 * time.Millisecond,
 			})
-			hint := wantCode(t, err, tt.code)
+			hint := wantHint(t, err, tt.code)
 			if !strings.Contains(hint.Error(), tt.says) {
 				t.Errorf("the error does not say %q:\n%v", tt.says, hint)
 			}
@@ -206,7 +206,7 @@ func TestBadFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := ops.Dial(t.Context(), ops.Config{Endpoints: []string{"https://" + fullBacklog(t)}, TLS: tt.tls})
-			hint := wantCode(t, err, tt.code)
+			hint := wantHint(t, err, tt.code)
 			if hint.Class != ops.ClassUsage || hint.Member != tt.file || !strings.Contains(hint.Error(), tt.says) {
 				t.Errorf("class %v, file %q, want %q in %v", hint.Class, hint.Member, tt.says, hint)
 			}
@@ -250,7 +250,14 @@ func dial(t *testing.T, cfg ops.Config) *ops.Cluster {
 	return cluster
 }
 
-func wantCode(t *testing.T, err error, code ops.Code) *ops.HintError {
+// wantCode wants a *HintError of that code.
+func wantCode(t *testing.T, err error, code ops.Code) {
+	t.Helper()
+	_ = wantHint(t, err, code)
+}
+
+// wantHint is wantCode for tests that look closer.
+func wantHint(t *testing.T, err error, code ops.Code) *ops.HintError {
 	t.Helper()
 	var hint *ops.HintError
 	if !errors.As(err, &hint) {
@@ -275,7 +282,7 @@ func closedPort(t *testing.T) string {
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
