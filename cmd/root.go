@@ -78,6 +78,7 @@ func commands(a *app) []*cobra.Command {
 	cmds := []*cobra.Command{
 		newServeCmd(a),
 		newHealthCmd(a),
+		newStatusCmd(a),
 		newVersionCmd(a),
 	}
 	cmds = append(cmds, newClientCmds(a)...)
