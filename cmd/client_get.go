@@ -3,6 +3,8 @@ package cmd
 import (
 	"context"
 	"errors"
+	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,6 +22,9 @@ memory whatever its size, and all at one revision. --command-timeout is then the
 whole. When the rest cannot be had, because the connection is lost for good or the revision is compacted away meanwhile, the
 error says how many keys came, and the exit code is not 0 (5 unreachable, 1 otherwise).
 Other orders (--sort-by, --order DESCEND) and revision filters are answered in one piece that must fit in memory.`
+
+// scanGCPercent keeps the memory of a long scan small: what it holds at any time is little, what it drops is much.
+const scanGCPercent = 50
 
 // streamGet makes get print large ranges as they come.
 func (a *app) streamGet(cmd *cobra.Command) {
@@ -43,6 +48,9 @@ func (a *app) streamGet(cmd *cobra.Command) {
 		cluster, err := a.dial(cmd)
 		if err != nil {
 			return true, err
+		}
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(scanGCPercent)
 		}
 		return true, errors.Join(printRange(cmd.Context(), cluster, opts, out), cluster.Close())
 	})

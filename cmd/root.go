@@ -52,6 +52,8 @@ func newRoot(a *app) *cobra.Command {
   etcdops health     is the cluster healthy, what is wrong, what to type next
 
 ` + exitCodesHelp,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          needSubcommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
