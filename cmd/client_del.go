@@ -25,7 +25,7 @@ const dryRunKeys = 10
 // guardDel makes del ask before it deletes a range.
 func (a *app) guardDel(cmd *cobra.Command) {
 	var yes, dryRun bool
-	cmd.Long = delHelp + "\n\n" + upstreamExitCodes
+	cmd.Long = delHelp
 	cmd.Flags().BoolVar(&yes, "yes", false, "delete a range without asking")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be deleted, and delete nothing")
 	wrap(cmd, func(cmd *cobra.Command, args []string) (bool, error) {

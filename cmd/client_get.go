@@ -28,7 +28,7 @@ const scanGCPercent = 50
 
 // streamGet makes get print large ranges as they come.
 func (a *app) streamGet(cmd *cobra.Command) {
-	cmd.Long = getHelp + "\n\n" + upstreamExitCodes
+	cmd.Long = getHelp
 	wrap(cmd, func(cmd *cobra.Command, args []string) (bool, error) {
 		opts, ok := scanOptions(cmd.Flags(), args)
 		if !ok {

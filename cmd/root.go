@@ -11,6 +11,7 @@ import (
 
 	"github.com/etcdops/etcdops/internal/lazymetrics"
 	"github.com/etcdops/etcdops/internal/ui"
+	"github.com/etcdops/etcdops/ops"
 )
 
 // app is what every command is given: the streams and the settings of the connection. One is made per run.
@@ -34,11 +35,18 @@ func Main(args []string) int {
 
 // run is Main with its surroundings handed in, for tests.
 func run(ctx context.Context, streams *ui.Streams, args []string) int {
-	a := &app{io: streams}
 	cobra.EnablePrefixMatching = false // etcdctl's code switches it on; here a mistyped word must not run another command
+	out := &ui.StickyWriter{W: streams.Out}
+	kept := *streams
+	kept.Out = out
+	a := &app{io: &kept}
 	root := newRoot(a)
 	root.SetArgs(args[1:])
-	return a.finish(ctx, root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.Err != nil {
+		err = &ops.HintError{Op: "write the report", Err: out.Err}
+	}
+	return a.finish(ctx, err)
 }
 
 // newRoot builds the tree of commands.
@@ -49,9 +57,7 @@ func newRoot(a *app) *cobra.Command {
 		Long: `etcdops runs etcd, talks to it, and mends it.
 
   etcdops serve      start a datastore, exactly as etcd does
-  etcdops health     is the cluster healthy, what is wrong, what to type next
-
-` + exitCodesHelp,
+  etcdops health     is the cluster healthy, what is wrong, what to type next`,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          needSubcommand,
 		SilenceErrors: true,
@@ -63,6 +69,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
 	a.conn.addTo(root.PersistentFlags())
 	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
+	addExitCodes(root)
 	root.AddCommand(commands(a)...)
 	group(root)
 	return root
@@ -71,6 +78,7 @@ func newRoot(a *app) *cobra.Command {
 // commands lists the tree's first level, in the order of the help page.
 func commands(a *app) []*cobra.Command {
 	cmds := []*cobra.Command{
+		newHealthCmd(a),
 		newVersionCmd(a),
 	}
 	cmds = append(cmds, newClientCmds(a)...)
