@@ -58,6 +58,8 @@ func newRoot(a *app) *cobra.Command {
 
   etcdops serve      start a datastore, exactly as etcd does
   etcdops health     is the cluster healthy, what is wrong, what to type next`,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          needSubcommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
