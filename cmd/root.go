@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdops/etcdops/internal/lazymetrics"
 	"github.com/etcdops/etcdops/internal/ui"
 	"github.com/etcdops/etcdops/ops"
 )
@@ -22,6 +23,10 @@ type app struct {
 
 // Main runs the program named by args[0] and returns its exit code.
 func Main(args []string) int {
+	lazymetrics.Started()
+	if upstream, ok := upstreamArgs(args); ok {
+		return runUpstream(upstream)
+	}
 	streams := ui.NewStreams(os.Stdin, os.Stdout, os.Stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -1,0 +1,2 @@
+// Package clustertest runs clusters of real etcd members for tests.
+package clustertest

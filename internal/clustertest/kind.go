@@ -1,0 +1,135 @@
+package clustertest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Kind is the program that a member runs.
+type Kind int
+
+// The kinds of members.
+const (
+	// KindEtcd is upstream's server: etcdmain.Main in a re-executed test binary.
+	KindEtcd Kind = iota
+	// KindServe is `etcdops serve`, built from this module's ./cmd/etcdops once a test run.
+	KindServe
+	// KindEtcd34 is Debian's etcd 3.4.23 (package etcd-server); the test is skipped where it is not installed.
+	KindEtcd34
+)
+
+// String returns the kind's name, as the script command's -kind takes it.
+func (k Kind) String() string {
+	switch k {
+	case KindEtcd:
+		return "etcd"
+	case KindServe:
+		return "serve"
+	case KindEtcd34:
+		return "etcd34"
+	}
+	return fmt.Sprintf("Kind(%d)", int(k))
+}
+
+// ParseKind is the inverse of Kind.String.
+func ParseKind(s string) (Kind, error) {
+	for _, k := range []Kind{KindEtcd, KindServe, KindEtcd34} {
+		if k.String() == s {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown kind of member %q: etcd, serve or etcd34", s)
+}
+
+// program is how to start a member of some kind.
+type program struct {
+	path string
+	args []string // before the member's own arguments
+	env  []string // besides the test's environment
+}
+
+// etcd34Path is where Debian's package etcd-server puts etcd.
+const etcd34Path = "/usr/bin/etcd"
+
+// program finds or builds the kind's program.
+func (k Kind) program(tb testing.TB) program {
+	tb.Helper()
+	switch k {
+	case KindEtcd:
+		self, err := os.Executable()
+		if err != nil {
+			tb.Fatalf("find test binary: %v", err)
+		}
+		return program{path: self, env: []string{envRole + "=" + roleMember}}
+	case KindServe:
+		return program{path: build(tb, "etcdops", "./cmd/etcdops"), args: []string{"serve"}}
+	case KindEtcd34:
+		if _, err := os.Stat(etcd34Path); errors.Is(err, os.ErrNotExist) {
+			tb.Skipf("%s is not installed: apt-get install etcd-server", etcd34Path)
+		}
+		return program{path: etcd34Path}
+	}
+	tb.Fatalf("unknown kind of member: %v", k)
+	return program{}
+}
+
+// build builds a main package of this module with the go command and returns the executable. The result is kept in the
+// user's cache, where the go command finds it up to date the next time.
+func build(tb testing.TB, name, pkg string, flags ...string) string {
+	tb.Helper()
+	root := moduleRoot(tb)
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		tb.Fatalf("find cache directory: %v", err)
+	}
+	cached := filepath.Join(cache, "etcdops-clustertest", cacheName(root), name)
+	unlock := lock(tb, cached+".lock")
+	defer unlock()
+	args := append([]string{"build", "-o", cached}, flags...)
+	cmd := exec.CommandContext(tb.Context(), "go", append(args, pkg)...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("build %s: %v\n%s", pkg, err, out)
+	}
+	// A link of its own, because the next build puts another file in the place of the cached one.
+	mine := filepath.Join(Dir(tb), name)
+	if err := os.Link(cached, mine); err != nil {
+		mine = copyFile(tb, cached, mine)
+	}
+	return mine
+}
+
+// moduleRoot is the directory of this module's go.mod.
+func moduleRoot(tb testing.TB) string {
+	tb.Helper()
+	out, err := exec.CommandContext(tb.Context(), "go", "env", "GOMOD").Output()
+	if err != nil {
+		tb.Fatalf("find module: %v", err)
+	}
+	return filepath.Dir(strings.TrimSpace(string(out)))
+}
+
+// environ is the test's environment without what etcd, etcdops or this package read from it.
+func environ() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !hasAnyPrefix(v, "ETCD_", "ETCDCTL_", "ETCDOPS_", envRun+"=", envRole+"=") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+func hasAnyPrefix(s string, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
