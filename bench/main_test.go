@@ -64,7 +64,7 @@ func TestRows(t *testing.T) {
 	l := testLab(t)
 	rows := chosen(table(), regexp.MustCompile("^(writes-1|writes-3|start|version|size|scan-keys)$"))
 	out := filepath.Join(t.TempDir(), "page.md")
-	o := options{rounds: 2, out: out, json: out + ".json"}
+	o := options{rounds: 1, out: out, json: out + ".json"}
 	if err := runRows(t.Context(), l, o, rows, &archive{Schema: archiveSchema}, t.Output()); err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +81,8 @@ func TestRows(t *testing.T) {
 		for _, side := range e.sides {
 			for _, m := range e.metrics {
 				values := r.values(side, m.name)
-				if len(values) != 2 || values[0] <= 0 || values[1] <= 0 {
-					t.Errorf("%s: %s of %s: got %v, want two values above 0", e.name, m.name, side, values)
+				if len(values) != 1 || values[0] <= 0 {
+					t.Errorf("%s: %s of %s: got %v, want one value above 0", e.name, m.name, side, values)
 				}
 			}
 		}

@@ -9,6 +9,57 @@ import (
 	"time"
 )
 
+// runRows runs one row after the other and writes the results of each as soon as it is done. A row that fails does not
+// keep the others from running.
+func runRows(ctx context.Context, l *lab, o options, rows []experiment, results *archive, stdout io.Writer) error {
+	where, err := inspect(l.dir)
+	if err != nil {
+		return err
+	}
+	versions, err := l.bin.versions(ctx)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for i := range rows {
+		r, err := runRow(ctx, l, &rows[i], o.rounds)
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+		if err != nil {
+			fmt.Fprintln(l.log, "FAILED", err)
+			failed = append(failed, err)
+			continue
+		}
+		r.Machine, r.Programs = where, versions
+		results.put(*r)
+		if err := save(o, results); err != nil {
+			return err
+		}
+	}
+	if o.out == "" {
+		fmt.Fprint(stdout, render(rows, results))
+	}
+	return errors.Join(failed...)
+}
+
+// save writes the samples and the page, each where it was asked for.
+func save(o options, results *archive) error {
+	if o.json != "" {
+		text, err := results.encode()
+		if err == nil {
+			err = replaceFile(o.json, text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if o.out == "" {
+		return nil
+	}
+	return replaceFile(o.out, []byte(render(table(), results)))
+}
+
 // measureWithin is how long one measurement of one side may take: one that hangs must not hang the run.
 const measureWithin = 5 * time.Minute
 
