@@ -15,6 +15,7 @@ func table() []experiment {
 		startToReady(),
 		idleMemory(),
 		versionWall(),
+		healthCheck(),
 		binarySize(),
 		scanKeys(),
 		scanValues(),
