@@ -42,7 +42,7 @@ bench: ## measure beside upstream's programs and write docs/benchmarks.md
 	go run ./bench -out docs/benchmarks.md
 
 snapshot: ## build the archives and packages of a release without publishing them
-	goreleaser release --snapshot --clean
+	go tool -modfile=$(CURDIR)/tools/goreleaser/go.mod goreleaser release --snapshot --clean
 
 clean: ## remove what the targets above built
 	rm -rf $(BIN) dist

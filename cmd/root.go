@@ -35,6 +35,7 @@ func Main(args []string) int {
 
 // run is Main with its surroundings handed in, for tests.
 func run(ctx context.Context, streams *ui.Streams, args []string) int {
+	cobra.EnablePrefixMatching = false // etcdctl's code switches it on; here a mistyped word must not run another command
 	out := &ui.StickyWriter{W: streams.Out}
 	kept := *streams
 	kept.Out = out
@@ -68,12 +69,16 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
 	addExitCodes(root)
 	root.AddCommand(commands(a)...)
+	group(root)
 	return root
 }
 
 // commands lists the tree's first level, in the order of the help page.
 func commands(a *app) []*cobra.Command {
-	return []*cobra.Command{
+	cmds := []*cobra.Command{
+		newHealthCmd(a),
 		newVersionCmd(a),
 	}
+	cmds = append(cmds, newClientCmds(a)...)
+	return append(cmds, newUpstreamCmds()...)
 }

@@ -35,8 +35,7 @@ type evidence struct {
 // explain turns a failed attempt into an error a person can act on.
 func (l *link) explain(ctx context.Context, a *attempt) error {
 	stage, err, _ := a.result()
-	var hint *HintError
-	if errors.As(err, &hint) { // a file of the TLS set-up broke since Dial
+	if hint, ok := errors.AsType[*HintError](err); ok { // a file of the TLS set-up broke since Dial
 		return hint
 	}
 	e := l.evidence(a, stage, err)

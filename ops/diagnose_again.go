@@ -23,7 +23,7 @@ func (e evidence) unravel(ctx context.Context) *HintError {
 	if err != nil {
 		return e.diagnose()
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing depends on it
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline) // without it the context still bounds the handshake
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,7 @@ func (c *Cluster) Explain(ctx context.Context, op, endpoint string, err error) e
 	if err == nil {
 		return nil
 	}
-	var hint *HintError
-	if errors.As(err, &hint) {
+	if _, ok := errors.AsType[*HintError](err); ok {
 		return err
 	}
 	if failure := c.connectionFailure(ctx, endpoint, err); failure != nil {
@@ -78,8 +78,7 @@ type rpcCause struct {
 
 // explainRPC explains the error of a request that reached its member.
 func explainRPC(op, endpoint string, ctx context.Context, timeout time.Duration, err error) error { //nolint:revive // ctx is data here: has it ended?
-	var hint *HintError
-	if errors.As(err, &hint) {
+	if _, ok := errors.AsType[*HintError](err); ok {
 		return err
 	}
 	if isCanceled(ctx.Err()) {
@@ -97,8 +96,7 @@ func explainRPC(op, endpoint string, ctx context.Context, timeout time.Duration,
 }
 
 func stageOf(code Code) Stage {
-	switch code {
-	case CodeAuthFailed, CodeUserNeeded, CodePermissionDenied, CodeTokenInvalid:
+	if slices.Contains([]Code{CodeAuthFailed, CodeUserNeeded, CodePermissionDenied, CodeTokenInvalid}, code) {
 		return StageAuth
 	}
 	return StageRPC
@@ -162,8 +160,7 @@ func joinFailures(endpoints []string, failures []error) error {
 	common := true
 	lines := make([]string, len(failures))
 	for i, err := range failures {
-		var hint *HintError
-		if errors.As(err, &hint) {
+		if hint, ok := errors.AsType[*HintError](err); ok {
 			if first == nil {
 				first = hint
 			}
@@ -175,7 +172,7 @@ func joinFailures(endpoints []string, failures []error) error {
 		}
 		lines[i] = endpoints[i] + ": " + err.Error()
 	}
-	joined := &endpointErrors{lines: lines, causes: failures}
+	joined := &endpointsError{lines: lines, causes: failures}
 	if first == nil {
 		return &HintError{Code: CodeNoEndpoint, Class: ClassUnreachable, Op: "connect", Err: joined}
 	}
@@ -186,16 +183,16 @@ func joinFailures(endpoints []string, failures []error) error {
 	return out
 }
 
-// endpointErrors lists why each endpoint failed.
-type endpointErrors struct {
+// endpointsError lists why each endpoint failed.
+type endpointsError struct {
 	lines  []string
 	causes []error
 }
 
 // Error implements error.
-func (e *endpointErrors) Error() string {
+func (e *endpointsError) Error() string {
 	return fmt.Sprintf("none of %d endpoints answers\n  %s", len(e.lines), strings.Join(e.lines, "\n  "))
 }
 
 // Unwrap returns all causes.
-func (e *endpointErrors) Unwrap() []error { return e.causes }
+func (e *endpointsError) Unwrap() []error { return e.causes }

@@ -107,7 +107,7 @@ func (e evidence) invalidCertificate(invalid x509.CertificateInvalidError) *Hint
 	if cert == nil {
 		cert = e.served()
 	}
-	switch invalid.Reason {
+	switch invalid.Reason { //nolint:exhaustive // the rest share the default: they are rare and say themselves what is wrong
 	case x509.Expired:
 		return e.outOfDate(cert)
 	case x509.IncompatibleUsage:
@@ -151,6 +151,7 @@ func remoteAlert(err error) (string, bool) {
 
 // diagnoseAlert explains the server's refusal. Servers tell little, so the client's own certificate is looked at too.
 func (e evidence) diagnoseAlert(alert string) *HintError {
+	e.stage = StageTLS // in TLS 1.3 the refusal arrives one stage late
 	switch alert {
 	case "certificate required", "bad certificate", "unknown certificate", "unknown certificate authority", "expired certificate",
 		"revoked certificate", "unsupported certificate", "access denied", "error decrypting message":

@@ -33,12 +33,21 @@ func parseEndpoint(text string, secure bool) (endpoint, error) {
 	ep, err := splitEndpoint(text, secure)
 	if err != nil {
 		return endpoint{}, &HintError{
-			Code: CodeBadEndpoint, Class: ClassUsage, Op: "read endpoint", Member: strconv.Quote(text), Err: err,
+			Code: CodeBadEndpoint, Class: ClassUsage, Op: "read endpoint", Member: strconv.Quote(withoutUser(text)), Err: err,
 			Hint: "write it as https://HOST:2379 (http:// without TLS), several separated by commas",
 		}
 	}
 	ep.text = text
 	return ep, nil
+}
+
+// withoutUser hides what stands before the @ of a URL: it may be a password.
+func withoutUser(text string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	if _, host, ok := strings.Cut(rest, "@"); found && ok {
+		return scheme + "://***@" + host
+	}
+	return text
 }
 
 func splitEndpoint(text string, secure bool) (endpoint, error) {
@@ -69,8 +78,7 @@ func hostOfURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		var parse *url.Error
-		if errors.As(err, &parse) {
+		if parse, ok := errors.AsType[*url.Error](err); ok {
 			err = parse.Err
 		}
 		return "", err

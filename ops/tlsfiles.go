@@ -131,7 +131,7 @@ func readPEM(path string) ([]byte, error) {
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	data, err := io.ReadAll(io.LimitReader(file, maxPEMBytes+1))
 	switch {
 	case err != nil:
@@ -145,8 +145,7 @@ func readPEM(path string) ([]byte, error) {
 }
 
 func unreadable(path string, err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
 	}
 	hint := "ls -l " + path

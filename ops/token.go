@@ -3,16 +3,24 @@ package ops
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 const authenticateMethod = "/etcdserverpb.Auth/Authenticate"
+
+// freshToken is the age up to which a token is taken to live: --auth-token-ttl counts whole seconds. A member that
+// refuses a younger one has not applied the authentication yet, which can take it a heartbeat.
+const freshToken = time.Second
+
+// firstPause is the first of the pauses, each twice the one before, that give such a member time.
+const firstPause = 5 * time.Millisecond
 
 // tokenSource holds the one token of a Cluster: each Authenticate is a raft proposal and a slow hash on the server, and
 // every member honours the same token. It renews the token when the server no longer does.
@@ -24,8 +32,9 @@ type tokenSource struct {
 
 	mu      sync.Mutex
 	token   string
-	known   bool  // authenticated, or found that authentication is off
-	refused error // the user or password is wrong: asking again would only lock more of the server's time
+	since   time.Time // when the token was got
+	known   bool      // authenticated, or found that authentication is off
+	refused error     // the user or password is wrong: asking again would only lock more of the server's time
 }
 
 // check refuses credentials that cannot work together.
@@ -104,7 +113,7 @@ func (t *tokenSource) renew(ctx context.Context, cc *grpc.ClientConn, old string
 	case err != nil:
 		return err
 	}
-	t.token, t.known = resp.Token, true
+	t.token, t.known, t.since = resp.Token, true, time.Now()
 	return nil
 }
 
@@ -118,56 +127,82 @@ func (t *tokenSource) stale(err error) bool {
 		errors.Is(err, rpctypes.ErrUserEmpty)
 }
 
-// unary renews a stale token and repeats the request once; the server refused it before doing anything.
+// unary renews a stale token and repeats the request; the server refused it before doing anything.
 func (t *tokenSource) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	token, _ := t.current()
-	err := invoke(ctx, method, req, reply, cc, opts...)
-	if method == authenticateMethod || !t.stale(err) {
-		return err
+	for pause := firstPause; ; pause *= 2 {
+		token, _, old := t.state()
+		err := invoke(ctx, method, req, reply, cc, opts...)
+		switch {
+		case method == authenticateMethod, !t.stale(err):
+			return err
+		case old || token == "":
+			if err := t.renew(ctx, cc, token); err != nil {
+				return err
+			}
+		case pause > freshToken/4: // long enough: it is not the member that lags
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
 	}
-	if renewErr := t.renew(ctx, cc, token); renewErr != nil {
-		return renewErr
-	}
-	return invoke(ctx, method, req, reply, cc, opts...)
 }
 
-// stream notes that a stream found the token stale, and renews it for the next stream.
+// stream opens a stream with a token that lives. A refusal of an old one would come in the stream's messages, where a
+// watch ends of it; streams that only the server writes are repeated by clientv3.
 func (t *tokenSource) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	if token, known := t.current(); t.auth.User != "" && !known {
+	token, known, old := t.state()
+	if t.auth.User != "" && (!known || old && desc.ClientStreams) {
 		if err := t.renew(ctx, cc, token); err != nil {
 			return nil, err
 		}
+		token, _ = t.current()
 	}
 	s, err := open(ctx, desc, cc, method, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &tokenStream{ClientStream: s, source: t}, nil
+	return &tokenStream{ClientStream: s, source: t, token: token}, nil
 }
 
-// forget makes the next stream authenticate again.
-func (t *tokenSource) forget() {
+// state returns the token, whether the user has been authenticated, and whether the token may have died since.
+func (t *tokenSource) state() (token string, known, old bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.known = false
+	return t.token, t.known, t.token != "" && time.Since(t.since) > freshToken
 }
 
-// tokenStream watches a stream for refusals of its token.
+// forget drops a token that the server does not honour, unless it is new or was replaced meanwhile.
+func (t *tokenSource) forget(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token == token && time.Since(t.since) > freshToken {
+		t.token, t.known = "", false
+	}
+}
+
+// tokenStream watches a stream for the refusal of its token.
 type tokenStream struct {
 	grpc.ClientStream
 	source *tokenSource
+	token  string
 }
 
-// RecvMsg implements grpc.ClientStream.
+// RecvMsg implements grpc.ClientStream. A watch is refused in an ordinary message, of which clientv3 would end it; told
+// that the stream broke, it opens another, with a token that lives.
 func (s *tokenStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
-	if s.source.stale(err) {
-		s.source.forget()
-	}
-	// A watch is refused in an ordinary message.
 	if w, ok := m.(*pb.WatchResponse); err == nil && ok && w.Canceled && s.source.auth.User != "" &&
-		strings.Contains(w.CancelReason, rpctypes.ErrInvalidAuthToken.Error()) {
-		s.source.forget()
+		w.CancelReason == rpctypes.ErrGRPCInvalidAuthToken.Error() {
+		s.source.forget(s.token)
+		return status.Error(codes.Unavailable, w.CancelReason)
+	}
+	if s.source.stale(err) {
+		s.source.forget(s.token)
 	}
 	return err
 }

@@ -139,6 +139,7 @@ func (c *observedConn) Read(b []byte) (int, error) {
 		return c.Conn.Read(b)
 	}
 	if err := c.SetReadDeadline(time.Now().Add(c.attempt.timeout)); err != nil {
+		c.attempt.settle(err)
 		return 0, err
 	}
 	n, err := c.Conn.Read(b)
@@ -159,8 +160,19 @@ func (c *observedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write implements net.Conn. A server that refuses this client closes the connection right after it has said why, and
+// the first write may find it closed before the first read has found the reason: so the reason is read here.
+func (c *observedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil && !c.answered.Load() {
+		_, _ = c.Read(make([]byte, headSize)) // settles the attempt; the connection is lost in any case
+	}
+	return n, err
+}
+
 // Close implements net.Conn.
 func (c *observedConn) Close() error {
+	c.attempt.settle(net.ErrClosed)
 	c.attempt.setGone()
 	return c.Conn.Close()
 }

@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -8,9 +9,9 @@ import (
 )
 
 // newHost picks a loopback address for one member: with an address of its own it is a host of its own to the others.
-func newHost() string {
+func newHost(ctx context.Context) string {
 	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return "127.0.0.1" // systems other than Linux have only this one
 	}

@@ -2,11 +2,14 @@ package clustertest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/etcdops/etcdops/internal/clustertest/network"
 	"github.com/etcdops/etcdops/internal/clustertest/pki"
 )
 
@@ -18,6 +21,8 @@ type Options struct {
 	TLS   bool     // client and peer TLS, both with client certificates demanded
 	Auth  *Auth    // users, with authentication on
 	Args  []string // more arguments of every member, after the harness's own
+
+	ClientProxy bool // put a proxy before the client URLs too, so that links of Clients can be cut
 }
 
 // Cluster is a cluster of real members, each a process of its own.
@@ -27,8 +32,11 @@ type Cluster struct {
 	Auth    *Auth     // nil without authentication
 	Dir     string    // holds all files of the cluster; removed at the end of the test
 
-	opts  Options
-	token string
+	opts    Options
+	run     string // name of the test run, in every member's environment
+	token   string // --initial-cluster-token
+	network *network.Network
+	callers callers
 }
 
 // New starts a cluster and waits until every member serves. It ends with the test.
@@ -43,8 +51,8 @@ func New(tb testing.TB, opts Options) *Cluster {
 func NewUnstarted(tb testing.TB, opts Options) *Cluster {
 	tb.Helper()
 	opts.setDefaults(tb)
-	c := &Cluster{Dir: Dir(tb), opts: opts}
-	c.token = filepath.Base(c.Dir)
+	c := &Cluster{Dir: tb.TempDir(), opts: opts, network: network.New(), run: runName(tb)}
+	c.token = c.run + "-" + strconv.FormatUint(rand.Uint64(), 36)
 	if opts.TLS {
 		c.TLS = newTLS(tb, c.Dir)
 	}
@@ -109,7 +117,7 @@ func (c *Cluster) Member(tb testing.TB, name string) *Member {
 // newMember lays out the next member.
 func (c *Cluster) newMember(tb testing.TB, kind Kind) *Member {
 	tb.Helper()
-	host := newHost()
+	host := newHost(tb.Context())
 	m := &Member{
 		Name:    fmt.Sprintf("m%d", len(c.Members)+1),
 		Kind:    kind,
@@ -123,8 +131,13 @@ func (c *Cluster) newMember(tb testing.TB, kind Kind) *Member {
 	}
 	m.DataDir = filepath.Join(dir, "data")
 	m.LogFile = filepath.Join(dir, "log")
-	m.ClientURL = c.scheme() + "://" + reserve(tb, host)
-	m.PeerURL = c.scheme() + "://" + reserve(tb, host)
+	m.listenClient, m.listenPeer = reserve(tb, host), reserve(tb, host)
+	client := m.listenClient
+	if c.opts.ClientProxy {
+		client = c.proxy(tb, m, m.listenClient)
+	}
+	m.ClientURL = c.scheme() + "://" + client
+	m.PeerURL = c.scheme() + "://" + c.proxy(tb, m, m.listenPeer)
 	if c.TLS != nil {
 		m.files = c.TLS.member(tb, m)
 	}
@@ -154,7 +167,7 @@ func (c *Cluster) cleanUp(tb testing.TB) {
 	for _, m := range c.Members {
 		m.Kill(tb)
 		if tb.Failed() {
-			tb.Logf("last lines of the log of %s:\n%s", m.Name, m.logTail(15))
+			tb.Logf("last lines of the log of %s:\n%s", m.Name, m.logTail())
 		}
 	}
 }

@@ -97,7 +97,7 @@ func build(tb testing.TB, name, pkg string, flags ...string) string {
 		tb.Fatalf("build %s: %v\n%s", pkg, err, out)
 	}
 	// A link of its own, because the next build puts another file in the place of the cached one.
-	mine := filepath.Join(Dir(tb), name)
+	mine := filepath.Join(tb.TempDir(), name)
 	if err := os.Link(cached, mine); err != nil {
 		mine = copyFile(tb, cached, mine)
 	}

@@ -2,9 +2,11 @@ package clustertest
 
 import (
 	"crypto/rand"
-	"fmt"
+	"errors"
+	"log"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -33,7 +35,11 @@ func Main(m *testing.M) {
 	if Child() {
 		return
 	}
-	Wrap(m).Run()
+	run, err := Wrap(m)
+	if err != nil {
+		log.Fatalf("clustertest: start the run: %v", err)
+	}
+	run.Run()
 }
 
 // Child plays the part that this process was started for and reports whether there was one: if so, TestMain must return.
@@ -43,55 +49,50 @@ func Child() bool {
 	case roleMember:
 		etcdmain.Main(os.Args)
 	case roleReaper:
-		reap(os.Stdin, os.Args[1])
+		reap(os.Stdin, os.Args[1], os.Args[2])
 	default:
 		return false
 	}
 	return true
 }
 
-// Wrap returns m with a reaper beside it: when the test process ends, in whatever way, all processes and directories of
-// the run are removed.
-func Wrap(m TestRun) TestRun { return reaped{m} }
-
-type reaped struct{ TestRun }
-
-// Run runs the tests under a new run's name.
-func (r reaped) Run() int {
-	run := "run-" + rand.Text()
-	stop, err := startReaper(run)
-	if err == nil {
-		err = os.Setenv(envRun, run) // tests and their children find it there
+// Wrap starts a run of tests and returns m with its end: when the test process ends, in whatever way, the run's reaper
+// kills its processes and removes its temporary directory, which is that of every test (TMPDIR).
+func Wrap(m TestRun) (TestRun, error) {
+	run := "ct-" + strings.ToLower(rand.Text()[:12])
+	dir := filepath.Join(os.TempDir(), run)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
 	}
+	end, err := startReaper(run, dir)
 	if err != nil {
-		_, _ = fmt.Fprintf(os.Stderr, "clustertest: start reaper: %v\n", err) //nolint:forbidigo // no test to report to yet
-		return 1
+		return nil, errors.Join(err, os.Remove(dir))
 	}
-	defer stop()
-	return r.TestRun.Run()
+	return wrapped{m, end}, errors.Join(os.Setenv(envRun, run), os.Setenv("TMPDIR", dir))
 }
 
-// runDir is the directory that everything of a run is in; the first cluster makes it.
-func runDir(run string) string { return filepath.Join(os.TempDir(), "clustertest-"+run) }
+// wrapped runs tests and then ends their run.
+type wrapped struct {
+	TestRun
+	end func()
+}
 
-// Dir makes a directory that is removed at the end of the test, and also when the test process is killed.
-func Dir(tb testing.TB) string {
+// Run implements TestRun.
+func (w wrapped) Run() int {
+	defer w.end()
+	return w.TestRun.Run()
+}
+
+// RunEnv is the environment by which the reaper knows the processes of this run: whoever starts a process with another
+// environment than the test's own adds it.
+func RunEnv() []string { return []string{envRun + "=" + os.Getenv(envRun)} }
+
+// runName is the name of the run that this process belongs to.
+func runName(tb testing.TB) string {
 	tb.Helper()
 	run := os.Getenv(envRun)
 	if run == "" {
 		tb.Fatal("clustertest: this package's TestMain does not call clustertest.Main")
 	}
-	if err := os.MkdirAll(runDir(run), 0o700); err != nil {
-		tb.Fatalf("make directory: %v", err)
-	}
-	dir, err := os.MkdirTemp(runDir(run), "")
-	if err != nil {
-		tb.Fatalf("make directory: %v", err)
-	}
-	tb.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			tb.Errorf("remove directory: %v", err)
-		}
-	})
-	return dir
+	return run
 }

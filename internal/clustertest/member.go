@@ -1,7 +1,6 @@
 package clustertest
 
 import (
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -26,10 +25,12 @@ type Member struct {
 	InitialCluster string   // --initial-cluster of the next start
 	InitialState   string   // --initial-cluster-state of the next start: new or existing
 
-	program program
-	cluster *Cluster
-	files   *memberFiles
-	process *process // nil before the first start
+	program      program
+	cluster      *Cluster
+	files        *memberFiles
+	process      *process // nil before the first start
+	listenClient string   // host:port
+	listenPeer   string   // host:port; PeerURL is the proxy before it
 }
 
 // Launch starts the member's process without waiting until it serves.
@@ -38,11 +39,12 @@ func (m *Member) Launch(tb testing.TB) {
 	if m.Running() {
 		tb.Fatalf("%s is running already", m.Name)
 	}
-	p, err := startProcess(m.program, m.CommandLine(), m.LogFile)
+	p, err := startProcess(m.cluster.run, m.program, m.CommandLine(), m.LogFile)
 	if err != nil {
 		tb.Fatalf("start %s: %v", m.Name, err)
 	}
 	m.process = p
+	m.cluster.callers.add(p, m.Name)
 }
 
 // Start starts the member and waits until it serves.
@@ -78,7 +80,7 @@ func (m *Member) Stop(tb testing.TB) {
 	}
 	m.signal(tb, syscall.SIGTERM)
 	if !m.process.wait(stopLimit) {
-		tb.Errorf("%s did not end within %v of SIGTERM:\n%s", m.Name, stopLimit, m.logTail(15))
+		tb.Errorf("%s did not end within %v of SIGTERM:\n%s", m.Name, stopLimit, m.logTail())
 		m.Kill(tb)
 	}
 }
@@ -134,9 +136,9 @@ func (m *Member) CommandLine() []string {
 	args := []string{
 		"--name=" + m.Name,
 		"--data-dir=" + m.DataDir,
-		"--listen-client-urls=" + m.ClientURL,
+		"--listen-client-urls=" + m.cluster.scheme() + "://" + m.listenClient,
 		"--advertise-client-urls=" + m.ClientURL,
-		"--listen-peer-urls=" + m.PeerURL,
+		"--listen-peer-urls=" + m.cluster.scheme() + "://" + m.listenPeer,
 		"--initial-advertise-peer-urls=" + m.PeerURL,
 		"--initial-cluster=" + m.InitialCluster,
 		"--initial-cluster-state=" + m.InitialState,
@@ -168,21 +170,20 @@ func (m *Member) signal(tb testing.TB, sig os.Signal) {
 	}
 }
 
-// logTail is the last lines of the member's log.
-func (m *Member) logTail(lines int) string {
+// logTail is the last lines of the member's log, cut to a width that people read.
+func (m *Member) logTail() string {
+	const lines, width = 12, 220
 	log, err := os.ReadFile(m.LogFile)
 	if err != nil {
 		return err.Error()
 	}
 	all := strings.Split(strings.TrimSpace(string(log)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	tail := all[max(0, len(all)-lines):]
+	for i, line := range tail {
+		tail[i] = line[:min(len(line), width)]
+	}
+	return strings.Join(tail, "\n")
 }
 
-// hostPort is the address within a URL of this package's making.
-func hostPort(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return rawURL
-	}
-	return u.Host
-}
+// Cluster is the cluster that the member belongs to.
+func (m *Member) Cluster() *Cluster { return m.cluster }

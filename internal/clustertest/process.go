@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,15 +15,15 @@ type process struct {
 	err  error         // how it ended; read after done
 }
 
-// startProcess starts a program that appends its output to logFile.
-func startProcess(prog program, args []string, logFile string) (*process, error) {
+// startProcess starts a program of a test run that appends its output to logFile.
+func startProcess(run string, prog program, args []string, logFile string) (*process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(prog.path, append(prog.args, args...)...) //nolint:noctx // a test ends it by signals
-	cmd.Env = append(append(environ(), envRun+"="+os.Getenv(envRun)), prog.env...)
+	cmd.Env = append(append(environ(), envRun+"="+run), prog.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -46,6 +47,19 @@ func (p *process) running() bool {
 	default:
 		return true
 	}
+}
+
+// alive returns a context that ends with the process.
+func (p *process) alive(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	go func() {
+		select {
+		case <-p.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // wait waits for the end of the process and reports whether it came within limit.

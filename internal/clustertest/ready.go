@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 const (
@@ -27,18 +29,31 @@ func (m *Member) WaitReady(tb testing.TB) {
 	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(tb.Context(), readyLimit)
 	defer cancel()
-	var last error
-	for tick := time.NewTicker(readyPoll); ; {
-		if last = m.ready(ctx, client); last == nil {
-			tick.Stop()
-			return
+	ctx, stop := m.process.alive(ctx)
+	defer stop()
+	err := repeat(ctx, func() error { return m.ready(ctx, client) })
+	switch {
+	case err == nil:
+	case !m.Running():
+		tb.Fatalf("%s ended before it served: %s\n%s", m.Name, m.process.exit(), m.logTail())
+	default:
+		tb.Fatalf("%s does not serve after %v: %v\n%s", m.Name, readyLimit, err, m.logTail())
+	}
+}
+
+// repeat calls look until it succeeds; it returns look's last error when ctx ends first.
+func repeat(ctx context.Context, look func() error) error {
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for {
+		err := look()
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-tick.C:
-		case <-m.process.done:
-			tb.Fatalf("%s ended before it served: %s\n%s", m.Name, m.process.exit(), m.logTail(15))
 		case <-ctx.Done():
-			tb.Fatalf("%s does not serve after %v: %v\n%s", m.Name, readyLimit, last, m.logTail(15))
+			return err
 		}
 	}
 }
@@ -78,4 +93,52 @@ func getJSON(ctx context.Context, client *http.Client, url string, into any) err
 	}
 	defer func() { _ = response.Body.Close() }()
 	return json.NewDecoder(response.Body).Decode(into)
+}
+
+// WaitLeader waits until all given members agree on a leader among them in one term, and returns it.
+func (c *Cluster) WaitLeader(tb testing.TB, members ...*Member) *Member {
+	tb.Helper()
+	clients := make([]*clientv3.Client, len(members))
+	for i, m := range members {
+		clients[i] = m.Client(tb)
+	}
+	ctx, cancel := context.WithTimeout(tb.Context(), readyLimit)
+	defer cancel()
+	var leader *Member
+	err := repeat(ctx, func() (err error) {
+		leader, err = agreedLeader(ctx, members, clients)
+		return err
+	})
+	if err != nil {
+		tb.Fatalf("no agreement on a leader after %v: %v", readyLimit, err)
+	}
+	return leader
+}
+
+// agreedLeader asks all members once for their leader.
+func agreedLeader(ctx context.Context, members []*Member, clients []*clientv3.Client) (*Member, error) {
+	var leader *Member
+	var first *clientv3.StatusResponse
+	for i, m := range members {
+		ctx, cancel := context.WithTimeout(ctx, requestLimit)
+		status, err := clients[i].Status(ctx, m.ClientURL)
+		cancel()
+		if err != nil {
+			return nil, fmt.Errorf("status of %s: %w", m.Name, err)
+		}
+		if first == nil {
+			first = status
+		}
+		if status.Leader != first.Leader || status.RaftTerm != first.RaftTerm {
+			return nil, fmt.Errorf("%s sees leader %x in term %d, %s sees %x in term %d", m.Name, status.Leader, status.RaftTerm,
+				members[0].Name, first.Leader, first.RaftTerm)
+		}
+		if status.Header.MemberId == status.Leader {
+			leader = m
+		}
+	}
+	if leader == nil {
+		return nil, fmt.Errorf("the leader %x is not among the members asked", first.Leader)
+	}
+	return leader, nil
 }

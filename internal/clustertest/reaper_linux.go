@@ -16,7 +16,7 @@ import (
 
 // startReaper starts the process that cleans up behind the run, and returns what ends the run and waits for it. The
 // reaper reads from a pipe whose other end only this process holds: however this process dies, the kernel tells.
-func startReaper(run string) (stop func(), err error) {
+func startReaper(run, dir string) (stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func startReaper(run string) (stop func(), err error) {
 	}
 	defer func() { _ = alive.Close() }()
 	cmd := exec.Command(self) //nolint:noctx // it outlives every context of this process
-	cmd.Args = []string{"clustertest-reaper", run}
+	cmd.Args = []string{"clustertest-reaper", run, dir}
 	cmd.Env = append(environ(), envRole+"="+roleReaper) // without the run's name: it is not among those that it kills
 	cmd.Stdin = alive
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C at the terminal is not for it
@@ -42,7 +42,7 @@ func startReaper(run string) (stop func(), err error) {
 }
 
 // reap waits for the end of alive, then kills what is left of the run and removes its directory.
-func reap(alive io.Reader, run string) {
+func reap(alive io.Reader, run, dir string) {
 	_, _ = io.Copy(io.Discard, alive)
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
@@ -56,7 +56,7 @@ func reap(alive io.Reader, run string) {
 			}
 		}
 	}
-	_ = os.RemoveAll(runDir(run))
+	_ = os.RemoveAll(dir)
 }
 
 // pids lists the processes of this machine.

@@ -140,7 +140,9 @@ func (l *layers) origin(name string) Origin {
 }
 
 // given reports whether somebody named a setting: flag, variable or context.
-func (l *layers) given(name string) bool { return l.origin(name).rank() >= Origin{Kind: OriginContext}.rank() }
+func (l *layers) given(name string) bool {
+	return l.origin(name).rank() >= Origin{Kind: OriginContext}.rank()
+}
 
 func (l *layers) text(name string) string {
 	return strings.TrimSpace(l.v.GetString(name))

@@ -1,0 +1,4 @@
+package clustertest
+
+// KillIfOf is the reaper's rule.
+var KillIfOf = killIfOf
