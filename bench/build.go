@@ -38,12 +38,7 @@ func (p programs) versions(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]string{"go": strings.TrimPrefix(info.GoVersion, "go"), "etcdops": "unknown"}
-	for _, dep := range info.Deps {
-		if dep.Path == "go.etcd.io/etcd/server/v3" {
-			out["etcd"] = dep.Version
-		}
-	}
+	out := map[string]string{"go": strings.TrimPrefix(info.GoVersion, "go"), "etcd": info.Main.Version, "etcdops": "unknown"}
 	// Not from the build information: it tells no commit where GOFLAGS turns that off.
 	if commit, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output(); err == nil {
 		out["etcdops"] = string(bytes.TrimSpace(commit))
