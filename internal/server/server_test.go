@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -48,7 +49,7 @@ func (l *testLog) String() string {
 }
 
 // logger is an Options.Logger that writes to l.
-func (l *testLog) logger(onFatal func(logging.Failure)) *zap.Logger {
+func (l *testLog) logger(onFatal func(logging.FatalError)) *zap.Logger {
 	return logging.New(logging.Options{Out: l, Terminal: true, Level: zapcore.InfoLevel, OnFatal: onFatal})
 }
 
@@ -223,11 +224,19 @@ func startAll(t *testing.T, settings []*Settings) []*Server {
 		wg.Go(func() { servers[i], errs[i] = Start(t.Context(), s, Options{Logger: (&testLog{}).logger}) })
 	}
 	wg.Wait()
+	t.Cleanup(func() {
+		var wg sync.WaitGroup
+		for _, srv := range servers {
+			if srv != nil {
+				wg.Go(func() { stop(t, srv) })
+			}
+		}
+		wg.Wait()
+	})
 	for i, srv := range servers {
 		if errs[i] != nil {
 			t.Fatalf("member %d: %v", i, errs[i])
 		}
-		t.Cleanup(func() { stop(t, srv) })
 		waitReady(t, srv)
 	}
 	return servers
@@ -295,7 +304,7 @@ func TestRemovedMember(t *testing.T) {
 	const hasty = "--strict-reconfig-check=false" // it wants five seconds of connection first
 	servers := startAll(t, []*Settings{settingsOf(t, c.Members[0], hasty), settingsOf(t, c.Members[1], hasty)})
 	id, _ := servers[1].IDs()
-	number, err := json.Marshal(map[string]string{"ID": fmt.Sprint(uint64(id))})
+	number, err := json.Marshal(map[string]string{"ID": strconv.FormatUint(uint64(id), 10)})
 	if err != nil {
 		t.Fatal(err)
 	}
