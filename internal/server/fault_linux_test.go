@@ -72,6 +72,15 @@ func TestDiskFull(t *testing.T) {
 	c := layout(t, clustertest.Options{})
 	srv, _ := launch(t, settingsOf(t, c.Members[0]), Options{})
 	waitReady(t, srv)
+	for deadline := time.Now().Add(limit); ; { // what a new cluster writes by itself is over when it has a version
+		if _, answer := call(t, client(t, c), "GET", c.Members[0].ClientURL+"/version", ""); strings.Contains(answer, `"etcdcluster":"3.7`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no cluster version")
+		}
+	}
+	call(t, client(t, c), "POST", c.Members[0].ClientURL+"/v3/kv/put", `{"key":"a2V5","value":"dmFsdWU="}`)
 	full, err := unix.Open("/dev/full", unix.O_RDWR, 0)
 	if err != nil {
 		t.Skipf("no /dev/full: %v", err)
