@@ -1,10 +1,15 @@
 package server
 
-import "github.com/etcdops/etcdops/ops"
+import (
+	"slices"
+
+	"github.com/etcdops/etcdops/ops"
+)
 
 // Explanations lists what `etcdops explain` tells about this package's codes.
 func Explanations() []ops.Explanation {
-	return append(append(settingExplanations(), fileExplanations()...), runExplanations()...)
+	return slices.Concat(settingExplanations(), certificateExplanations(), addressExplanations(), directoryExplanations(),
+		clusterExplanations(), runExplanations())
 }
 
 func settingExplanations() []ops.Explanation {
@@ -39,6 +44,11 @@ func settingExplanations() []ops.Explanation {
 			Danger: "On other processors atomic operations and memory order are not tested.",
 			Fix:    []string{"set ETCD_UNSUPPORTED_ARCH to the processor's name to run it all the same"},
 		},
+	}
+}
+
+func certificateExplanations() []ops.Explanation {
+	return []ops.Explanation{
 		{
 			Code: "ETO-3010", Title: "certificate or key cannot be used",
 			Cause:  "A TLS file is missing, cannot be read by the member's user, is no PEM, or its partner was not given.",
@@ -69,6 +79,11 @@ func settingExplanations() []ops.Explanation {
 			Danger: "Every connection with a client certificate would be refused.",
 			Fix:    []string{"openssl crl -in FILE -outform DER -out FILE.der"},
 		},
+	}
+}
+
+func addressExplanations() []ops.Explanation {
+	return []ops.Explanation{
 		{
 			Code: "ETO-3020", Title: "port in use",
 			Cause:  "Another process listens on a port that this member needs, most often another etcd.",
@@ -84,7 +99,7 @@ func settingExplanations() []ops.Explanation {
 	}
 }
 
-func fileExplanations() []ops.Explanation {
+func directoryExplanations() []ops.Explanation {
 	return []ops.Explanation{
 		{
 			Code: "ETO-3030", Title: "data directory cannot be used",
@@ -116,6 +131,11 @@ func fileExplanations() []ops.Explanation {
 			Danger: "Starting could cover up that data is missing.",
 			Fix:    []string{"check --data-dir", "etcdops recover member NAME takes the data from the others"},
 		},
+	}
+}
+
+func clusterExplanations() []ops.Explanation {
+	return []ops.Explanation{
 		{
 			Code: "ETO-3035", Title: "member was removed",
 			Cause:  "The cluster removed this member while it ran or was down. It cannot come back under its old ID.",

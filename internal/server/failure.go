@@ -64,7 +64,7 @@ func explainStart(cfg *embed.Config, err error) error {
 }
 
 // explainFatal words an entry with which etcd gives up. Acknowledged writes are on the disk: etcd syncs before it answers.
-func explainFatal(cfg *embed.Config, f logging.Failure) error {
+func explainFatal(cfg *embed.Config, f logging.FatalError) error {
 	failure := &ops.HintError{Code: "ETO-3050", Class: ops.ClassFailure, Op: "run member", Member: cfg.Name, Err: f}
 	text := f.Error()
 	switch {
