@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdops/etcdops/ops"
@@ -83,6 +84,29 @@ func (c Context) settings() map[string]any {
 		return false
 	})
 	return all
+}
+
+// Rows lists what the context sets for a table.
+func (c Context) Rows() [][]string {
+	skip := ""
+	if c.InsecureSkipVerify {
+		skip = "true"
+	}
+	return filled([][]string{
+		{"name", c.Name},
+		{keyEndpoints, strings.Join(c.Endpoints, ",")},
+		{keyCACert, c.CACert},
+		{keyCert, c.Cert},
+		{keyKey, c.Key},
+		{keyServerName, c.ServerName},
+		{keyInsecureSkipVerify, skip},
+		{keyDiscoverySRV, c.DiscoverySRV},
+		{keyDiscoverySRVName, c.DiscoverySRVName},
+		{keyUser, c.User},
+		{keyPasswordFile, c.PasswordFile},
+		{keyDialTimeout, c.DialTimeout},
+		{keyCommandTimeout, c.CommandTimeout},
+	})
 }
 
 // Contexts is the content of the file of contexts. They are a list and not a map, because names keep their case and
