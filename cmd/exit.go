@@ -11,11 +11,7 @@ import (
 	"github.com/etcdops/etcdops/ops"
 )
 
-// exitCodesHelp stands in every help page; docs/exit-codes.md says the same at length.
-const exitCodesHelp = `Exit codes: 0 ok, 1 failure, 2 usage, 3 checked and found critical, 4 refused by a safety guard (nothing changed),
-5 no quorum or unreachable, 6 stopped half-way and resumable, 130 interrupted.`
-
-// exitSilent ends a command with a code after it has told everything itself.
+// exitSilentError ends a command with a code after it has told everything itself.
 type exitSilentError struct{ class ops.Class }
 
 func (e exitSilentError) Error() string { return fmt.Sprintf("exit %d", exitCode(e.class)) }
@@ -42,14 +38,13 @@ func exitCode(class ops.Class) int {
 
 // classify finds the class of any error that reaches the top.
 func classify(ctx context.Context, err error) ops.Class {
-	var silent exitSilentError
-	var hint *ops.HintError
-	switch {
-	case errors.As(err, &silent):
+	if silent, ok := errors.AsType[exitSilentError](err); ok {
 		return silent.class
-	case errors.As(err, &hint):
+	}
+	if hint, ok := errors.AsType[*ops.HintError](err); ok {
 		return hint.Class
-	case ctx.Err() != nil:
+	}
+	if ctx.Err() != nil {
 		return ops.ClassInterrupted
 	}
 	return ops.ClassFailure
@@ -62,8 +57,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 	}
 	class := classify(ctx, err)
 	code := exitCode(class)
-	var silent exitSilentError
-	if !errors.As(err, &silent) {
+	if _, silent := errors.AsType[exitSilentError](err); !silent {
 		ui.Error(a.io, err, code, a.out == "json")
 	}
 	return code

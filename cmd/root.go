@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdops/etcdops/internal/lazymetrics"
 	"github.com/etcdops/etcdops/internal/ui"
+	"github.com/etcdops/etcdops/ops"
 )
 
 // app is what every command is given: the streams and the settings of the connection. One is made per run.
@@ -21,6 +23,10 @@ type app struct {
 
 // Main runs the program named by args[0] and returns its exit code.
 func Main(args []string) int {
+	lazymetrics.Started()
+	if upstream, ok := upstreamArgs(args); ok {
+		return runUpstream(upstream)
+	}
 	streams := ui.NewStreams(os.Stdin, os.Stdout, os.Stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -29,10 +35,18 @@ func Main(args []string) int {
 
 // run is Main with its surroundings handed in, for tests.
 func run(ctx context.Context, streams *ui.Streams, args []string) int {
-	a := &app{io: streams}
+	cobra.EnablePrefixMatching = false // etcdctl's code switches it on; here a mistyped word must not run another command
+	out := &ui.StickyWriter{W: streams.Out}
+	kept := *streams
+	kept.Out = out
+	a := &app{io: &kept}
 	root := newRoot(a)
 	root.SetArgs(args[1:])
-	return a.finish(ctx, root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.Err != nil {
+		err = &ops.HintError{Op: "write the report", Err: out.Err}
+	}
+	return a.finish(ctx, err)
 }
 
 // newRoot builds the tree of commands.
@@ -43,9 +57,9 @@ func newRoot(a *app) *cobra.Command {
 		Long: `etcdops runs etcd, talks to it, and mends it.
 
   etcdops serve      start a datastore, exactly as etcd does
-  etcdops health     is the cluster healthy, what is wrong, what to type next
-
-` + exitCodesHelp,
+  etcdops health     is the cluster healthy, what is wrong, what to type next`,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          needSubcommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -55,13 +69,20 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
 	a.conn.addTo(root.PersistentFlags())
 	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
+	addExitCodes(root)
 	root.AddCommand(commands(a)...)
+	group(root)
 	return root
 }
 
 // commands lists the tree's first level, in the order of the help page.
 func commands(a *app) []*cobra.Command {
-	return []*cobra.Command{
+	cmds := []*cobra.Command{
+		newServeCmd(a),
+		newHealthCmd(a),
+		newStatusCmd(a),
 		newVersionCmd(a),
 	}
+	cmds = append(cmds, newClientCmds(a)...)
+	return append(cmds, newUpstreamCmds()...)
 }

@@ -14,7 +14,7 @@ import (
 // Stamped by the linker (-X github.com/etcdops/etcdops/cmd.version=...); what is not stamped is read from the build's
 // own record.
 var (
-	version = "" //nolint:gochecknoglobals // the linker can only stamp a variable
+	version = ""
 	commit  = "" //nolint:gochecknoglobals // the linker can only stamp a variable
 	date    = "" //nolint:gochecknoglobals // the linker can only stamp a variable
 )

@@ -64,8 +64,8 @@ func (e *HintError) Unwrap() error { return e.Err }
 // CodeOf returns the outermost code in err's chain, or "" when there is none.
 func CodeOf(err error) Code {
 	for err != nil {
-		var hint *HintError
-		if !errors.As(err, &hint) {
+		hint, ok := errors.AsType[*HintError](err)
+		if !ok {
 			return ""
 		}
 		if hint.Code != "" {

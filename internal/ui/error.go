@@ -23,8 +23,7 @@ type errorJSON struct {
 // asJSON is set.
 func Error(s *Streams, err error, exitCode int, asJSON bool) {
 	report := errorJSON{Schema: "etcdops.error/v1", Error: err.Error(), Code: ops.CodeOf(err), ExitCode: exitCode}
-	var hint *ops.HintError
-	if errors.As(err, &hint) {
+	if hint, ok := errors.AsType[*ops.HintError](err); ok {
 		report.Op, report.Member, report.Hint = hint.Op, hint.Member, hint.Hint
 	}
 	if asJSON {

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 
 	"github.com/olekukonko/tablewriter"
@@ -11,7 +13,8 @@ import (
 // Table writes a borderless table: columns two spaces apart, left-aligned, no wrapping. Cells are made Safe. Widths are
 // counted in terminal cells, so that CJK text lines up.
 func Table(w io.Writer, header []string, rows [][]string) error {
-	table := tablewriter.NewTable(w,
+	var page bytes.Buffer
+	table := tablewriter.NewTable(&page,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
 			Borders: tw.BorderNone,
 			Settings: tw.Settings{
@@ -37,5 +40,13 @@ func Table(w io.Writer, header []string, rows [][]string) error {
 			return err
 		}
 	}
-	return table.Render()
+	if err := table.Render(); err != nil {
+		return err
+	}
+	for line := range bytes.Lines(page.Bytes()) { // the last column is padded too: nobody wants blanks at line ends
+		if _, err := fmt.Fprintln(w, string(bytes.TrimRight(line, " \n"))); err != nil {
+			return err
+		}
+	}
+	return nil
 }

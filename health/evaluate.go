@@ -1,0 +1,159 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Policy changes what the table says. The zero value leaves it as it is.
+type Policy struct {
+	Limits map[string]Limits // by check ID, in place of the check's own
+}
+
+// Evaluate holds the facts against the table. It is pure and total: any facts give a report, also incomplete,
+// contradictory or hostile ones.
+func Evaluate(facts Facts, policy Policy) Report {
+	v := newView(facts)
+	r := Report{
+		Schema: ReportSchema, ClusterID: v.clusterID, TakenAt: facts.TakenAt, TookMS: milliseconds(facts.TookUS),
+		Members: v.memberReports(), Strays: endpointReports(v, v.strays), Findings: []Finding{},
+	}
+	undecided := false
+	for _, c := range Checks() {
+		if l, ok := policy.Limits[c.ID]; ok {
+			c.Limits = l
+		}
+		outcomes := c.run(v)
+		report := c.report(outcomes)
+		r.Checks = append(r.Checks, report)
+		r.Counts.add(report.Severity)
+		r.Findings = append(r.Findings, c.findings(outcomes)...)
+		undecided = undecided || c.Needed && hasUnknown(outcomes)
+		if c.ID == quorumID {
+			r.Available = available(report.Severity)
+		}
+	}
+	slices.SortStableFunc(r.Findings, byUrgency)
+	r.Reached = v.reached()
+	r.Severity = verdict(r, undecided)
+	r.Votes = v.votesReport()
+	r.Summary = v.summary(r)
+	return r
+}
+
+// available turns the outcome of the quorum check into an answer: yes, no, or not known.
+func available(s Severity) *bool {
+	if s == SeverityUnknown {
+		return nil
+	}
+	yes := s < SeverityWarning
+	return &yes
+}
+
+// reached reports whether at least one member answered, be it that it tells nothing.
+func (v *view) reached() bool {
+	for i := range v.facts.Endpoints {
+		if f := v.facts.Endpoints[i].failure(); f == nil || f.alive() {
+			return true
+		}
+	}
+	return false
+}
+
+// verdict weighs the whole. Something critical decides; what could not be looked at and is needed outweighs warnings,
+// because nothing may be called well that was not seen.
+func verdict(r Report, undecided bool) Severity {
+	switch {
+	case r.Counts.Critical > 0:
+		return SeverityCritical
+	case undecided:
+		return SeverityUnknown
+	case r.Counts.Warning > 0:
+		return SeverityWarning
+	}
+	return SeverityOK
+}
+
+func hasUnknown(outcomes []Outcome) bool {
+	return slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Severity == SeverityUnknown })
+}
+
+func (c *Counts) add(s Severity) {
+	c.Total++
+	switch s {
+	case SeverityOK, SeverityInfo:
+		c.OK++
+	case SeverityUnknown:
+		c.Unknown++
+	case SeverityWarning:
+		c.Warning++
+	case SeverityCritical:
+		c.Critical++
+	}
+}
+
+func (c Check) report(outcomes []Outcome) CheckReport {
+	r := CheckReport{
+		ID: c.ID, Severity: worst(outcomes), Title: c.Title, Scope: c.Scope, Source: c.Source, Limits: c.Limits, From: c.From,
+	}
+	for _, o := range outcomes {
+		if o.Severity == SeverityUnknown {
+			r.Unknown++
+		} else {
+			r.Looked++
+		}
+	}
+	return r
+}
+
+func (c Check) findings(outcomes []Outcome) []Finding {
+	var out []Finding
+	for _, o := range outcomes {
+		if o.Severity == SeverityOK {
+			continue
+		}
+		out = append(out, Finding{
+			Check: c.ID, Severity: o.Severity, Member: o.Member, Endpoint: o.Endpoint, Value: o.Value, Limit: o.Limit,
+			Source: c.Source, Message: o.Message, Next: o.Next, Needed: c.Needed, Doc: c.Doc(),
+		})
+	}
+	return out
+}
+
+func (v *view) votesReport() *VotesReport {
+	if v.list == nil {
+		return nil
+	}
+	votes, _ := v.standing()
+	return &VotesReport{Votes: votes, Quorum: votes.Quorum(), Tolerance: votes.Tolerance()}
+}
+
+// summary is the verdict line without the severity.
+func (v *view) summary(r Report) string {
+	if r.Votes == nil {
+		if !r.Reached {
+			return plural(len(v.facts.Endpoints), "endpoint") + " asked, none answers"
+		}
+		if r.Available != nil && !*r.Available {
+			return "no quorum: the members that answer have no leader"
+		}
+		return "its members are not known: " + v.whyNoList()
+	}
+	_, untold := v.standing()
+	seen := fmt.Sprintf("%d of %d voters healthy", r.Votes.Healthy, r.Votes.Total)
+	switch {
+	case r.Available == nil:
+		return fmt.Sprintf("%d of %d voters answer, whether a majority works is not known", r.Votes.Healthy, r.Votes.Total)
+	case !*r.Available && r.Votes.Tolerance < 0:
+		return fmt.Sprintf("%s, no quorum: %d more needed", seen, -r.Votes.Tolerance)
+	case !*r.Available && v.leader() == 0:
+		return fmt.Sprintf("%d of %d voters answer, but there is no leader", r.Votes.Healthy, r.Votes.Total)
+	case !*r.Available:
+		return fmt.Sprintf("%d of %d voters answer, but no quorum works", r.Votes.Healthy, r.Votes.Total)
+	case r.Votes.Tolerance < 0 || untold > 0:
+		return seen + " from here, quorum works, what may still fail is not known"
+	}
+	return fmt.Sprintf("%s, can lose %d more", seen, r.Votes.Tolerance)
+}
+
+func milliseconds(us int64) float64 { return float64(us) / 1000 }

@@ -1,0 +1,18 @@
+package health
+
+import "slices"
+
+// Checks returns the table of checks in the order in which they are reported.
+func Checks() []Check {
+	return slices.Concat(
+		availabilityChecks(),
+		leaderChecks(),
+		identityChecks(),
+		membershipChecks(),
+		addressChecks(),
+		raftChecks(),
+		storageChecks(),
+		versionChecks(),
+		latencyChecks(),
+	)
+}
