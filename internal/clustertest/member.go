@@ -103,6 +103,7 @@ func (m *Member) Kill(tb testing.TB) {
 func (m *Member) Pause(tb testing.TB) {
 	tb.Helper()
 	m.signal(tb, sigStop)
+	waitStopped(tb, m.PID())
 }
 
 // Resume lets a paused member go on.
