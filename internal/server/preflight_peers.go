@@ -167,7 +167,7 @@ func judgeBootstrap(cfg *embed.Config, configured types.URLsMap, answers []peerA
 	for _, a := range answers {
 		for _, m := range a.members {
 			switch {
-			case m.ID == self.ID && m.IsStarted():
+			case m.ID == self.ID && len(m.ClientURLs) > 0: // a member tells its client URLs when it first serves
 				return refusal("ETO-3036", cfg.Dir,
 					fmt.Errorf("the directory is empty, but %s knows this member (%s) as one that has run: its data is lost", a.url, m.ID),
 					"etcdops recover member "+cfg.Name+"; starting it empty under its old ID would lose acknowledged writes")
