@@ -25,7 +25,7 @@ const dryRunKeys = 10
 // guardDel makes del ask before it deletes a range.
 func (a *app) guardDel(cmd *cobra.Command) {
 	var yes, dryRun bool
-	cmd.Long = delHelp + "\n\n" + upstreamExitCodes
+	cmd.Long = delHelp
 	cmd.Flags().BoolVar(&yes, "yes", false, "delete a range without asking")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be deleted, and delete nothing")
 	wrap(cmd, func(cmd *cobra.Command, args []string) (bool, error) {
@@ -33,8 +33,11 @@ func (a *app) guardDel(cmd *cobra.Command) {
 		if !isRange && dryRun && len(args) == 1 {
 			r, isRange = ops.ScanOptions{Key: args[0], End: args[0] + "\x00"}, true
 		}
-		if !isRange || (yes && !dryRun) {
+		switch {
+		case !isRange:
 			return false, nil
+		case yes && !dryRun:
+			return false, noDelay(cmd)
 		}
 		if _, err := a.upstreamFormat(cmd); err != nil {
 			return true, err
@@ -64,9 +67,11 @@ func (a *app) askDel(cmd *cobra.Command, r ops.ScanOptions, what string, dryRun 
 	if err != nil {
 		return true, err
 	}
-	// Upstream's own guard of two keys is to wait for two seconds.
-	return false, cmd.Flags().Set("range", "true")
+	return false, noDelay(cmd)
 }
+
+// noDelay keeps upstream's code from its own guard of two keys, which is to wait for two seconds.
+func noDelay(cmd *cobra.Command) error { return cmd.Flags().Set("range", "true") }
 
 // countKeys counts a range and reads its first keys, without values.
 func countKeys(ctx context.Context, cluster *ops.Cluster, r ops.ScanOptions) (count int64, first []string, err error) {

@@ -43,18 +43,8 @@ func (a *app) prepareOffline(cmd *cobra.Command) error {
 	return nil
 }
 
-// reach makes sure that an endpoint answers, so that an error says which stage of connecting failed and why: etcdctl's
-// code only says that its time was up. It costs one connection and no request.
-func (a *app) reach(cmd *cobra.Command, cfg ops.Config) error {
-	cfg.Auth = ops.Auth{} // each authentication is a proposal; upstream's code makes its own
-	cluster, err := ops.Dial(cmd.Context(), cfg)
-	if err != nil {
-		return err
-	}
-	return cluster.Close()
-}
-
-// handOver sets the flags that etcdctl's code reads to the resolved settings. Secrets stay in this process.
+// handOver sets the flags that etcdctl's code reads to the resolved settings. Secrets stay in this process. The
+// variables stay for the commands that watch and lock run, but ETCDCTL_API, which etcdctl only grumbles about.
 func handOver(cmd *cobra.Command, r config.Resolved, format string) error {
 	settings := map[string]string{}
 	for _, s := range r.Settings {
@@ -99,6 +89,9 @@ func handOver(cmd *cobra.Command, r config.Resolved, format string) error {
 		"write-out":                format,
 	} {
 		fix(flags, name, value)
+	}
+	if err := os.Unsetenv("ETCDCTL_API"); err != nil {
+		return err
 	}
 	// Some code asks whether there is a limit at all. A variable of etcdctl's marks the flag by itself.
 	flags.Lookup("command-timeout").Changed = origin(r, "command-timeout") != config.OriginDefault && os.Getenv("ETCDCTL_COMMAND_TIMEOUT") == ""

@@ -58,6 +58,8 @@ func newRoot(a *app) *cobra.Command {
 
   etcdops serve      start a datastore, exactly as etcd does
   etcdops health     is the cluster healthy, what is wrong, what to type next`,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          needSubcommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -78,7 +80,9 @@ func newRoot(a *app) *cobra.Command {
 // commands lists the tree's first level, in the order of the help page.
 func commands(a *app) []*cobra.Command {
 	cmds := []*cobra.Command{
+		newServeCmd(a),
 		newHealthCmd(a),
+		newStatusCmd(a),
 		newExplainCmd(a),
 		newContextCmd(a),
 		newConfigCmd(a),
