@@ -25,7 +25,7 @@ func (o *healthOptions) addFlags(fs *pflag.FlagSet) {
 }
 
 func addBoundFlag(fs *pflag.FlagSet, bound *time.Duration) {
-	fs.DurationVar(bound, "member-timeout", time.Second, "silence after which a member is called hung; the whole takes at most a quarter longer")
+	fs.DurationVar(bound, "member-timeout", time.Second, "silence after which a member is called hung; the whole takes at most a fifth longer")
 }
 
 // failOnWarn reads --fail-on.

@@ -62,7 +62,7 @@ func evalLoopback(v *view, _ Check) []Outcome {
 	}
 	var out []Outcome
 	for _, m := range v.list.Members {
-		o := Outcome{Member: m.Label(), Message: "advertises addresses that others can reach"}
+		o := Outcome{Member: v.label(m.ID), Message: "advertises addresses that others can reach"}
 		at := slices.IndexFunc(addressesOf(m), ownAddress)
 		switch {
 		case at < 0:
@@ -89,7 +89,7 @@ func evalPlaintext(v *view, _ Check) []Outcome {
 	plain := func(u string) bool { return strings.HasPrefix(u, "http://") && !ownAddress(u) }
 	var out []Outcome
 	for _, m := range v.list.Members {
-		o := Outcome{Member: m.Label(), Message: "no plaintext beyond its own machine"}
+		o := Outcome{Member: v.label(m.ID), Message: "no plaintext beyond its own machine"}
 		if at := slices.IndexFunc(addressesOf(m), plain); at >= 0 {
 			o.Severity, o.Value = SeverityWarning, addressesOf(m)[at]
 			o.Message = o.Value + " is not encrypted"

@@ -39,7 +39,9 @@ func (m *Member) Launch(tb testing.TB) {
 	if m.Running() {
 		tb.Fatalf("%s is running already", m.Name)
 	}
-	p, err := startProcess(m.cluster.run, m.program, m.CommandLine(), m.LogFile)
+	prog := m.program
+	prog.env = append([]string{envSkew + "=" + m.skewFile()}, prog.env...)
+	p, err := startProcess(m.cluster.run, prog, m.CommandLine(), m.LogFile)
 	if err != nil {
 		tb.Fatalf("start %s: %v", m.Name, err)
 	}
@@ -101,6 +103,7 @@ func (m *Member) Kill(tb testing.TB) {
 func (m *Member) Pause(tb testing.TB) {
 	tb.Helper()
 	m.signal(tb, sigStop)
+	waitStopped(tb, m.PID())
 }
 
 // Resume lets a paused member go on.
