@@ -53,7 +53,13 @@ func (s *Scan) passes(err error) bool {
 	if errors.Is(err, errSilence) {
 		return false
 	}
-	return status.Code(err) == codes.Unavailable || s.cluster.token.stale(err)
+	return status.Code(err) == codes.Unavailable || s.cluster.token.stale(err) || IsLearnerRefusal(err) && len(s.cluster.cfg.Endpoints) > 1
+}
+
+// IsLearnerRefusal reports whether a member refused a request because it is a learner; another member may answer it.
+// The text is compared because the status code changed between 3.6 and 3.7.
+func IsLearnerRefusal(err error) bool {
+	return err != nil && strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrGRPCNotSupportedForLearner))
 }
 
 // pause waits before try n+1; false: no more tries, or ctx has ended.
