@@ -66,11 +66,13 @@ func newRoot(a *app) *cobra.Command {
 	root.SetIn(a.io.In)
 	root.SetOut(a.io.Out)
 	root.SetErr(a.io.Err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.SetFlagErrorFunc(flagError)
 	a.conn.addTo(root.PersistentFlags())
 	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
+	root.PersistentFlags().StringVarP(&a.out, "output", "o", "", "second name of --write-out")
 	addExitCodes(root)
 	root.AddCommand(commands(a)...)
+	checkArguments(root)
 	group(root)
 	return root
 }
@@ -81,6 +83,9 @@ func commands(a *app) []*cobra.Command {
 		newServeCmd(a),
 		newHealthCmd(a),
 		newStatusCmd(a),
+		newExplainCmd(a),
+		newContextCmd(a),
+		newConfigCmd(a),
 		newVersionCmd(a),
 	}
 	cmds = append(cmds, newClientCmds(a)...)

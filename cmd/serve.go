@@ -108,7 +108,7 @@ func (a *app) follow(ctx context.Context, member *server.Server, settings *serve
 	case <-member.Done():
 		return member.Wait()
 	case <-ctx.Done():
-		if err := stopMember(member); err != nil {
+		if err := stopMember(ctx, member); err != nil {
 			return err
 		}
 		return &ops.HintError{Class: ops.ClassInterrupted, Op: "serve", Err: errors.New("interrupted before the member was ready")}
@@ -117,7 +117,7 @@ func (a *app) follow(ctx context.Context, member *server.Server, settings *serve
 	case <-member.Done():
 		return member.Wait()
 	case <-ctx.Done():
-		return stopMember(member)
+		return stopMember(ctx, member)
 	}
 }
 
@@ -126,8 +126,8 @@ func (a *app) follow(ctx context.Context, member *server.Server, settings *serve
 const impatience = time.Second
 
 // stopMember stops the member in order; a second signal ends the wait.
-func stopMember(member *server.Server) error {
-	ctx, cancel := context.WithCancel(context.Background())
+func stopMember(ctx context.Context, member *server.Server) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the first signal has ended it already
 	defer cancel()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -148,12 +148,12 @@ func stopMember(member *server.Server) error {
 }
 
 // serveLogger makes the log for settings that choose none: for people on a terminal, upstream's JSON elsewhere.
-func (a *app) serveLogger(settings *server.Settings) func(func(logging.Failure)) *zap.Logger {
+func (a *app) serveLogger(settings *server.Settings) func(func(logging.FatalError)) *zap.Logger {
 	level, err := zapcore.ParseLevel(settings.Config.LogLevel)
 	if err != nil {
 		level = zap.InfoLevel // Parse refuses other words
 	}
-	return func(onFatal func(logging.Failure)) *zap.Logger {
+	return func(onFatal func(logging.FatalError)) *zap.Logger {
 		return logging.New(logging.Options{
 			Out: a.io.Err, Terminal: a.io.ErrTTY, Color: a.io.Color, Width: func() int { return a.io.Width },
 			Level: level, OnFatal: onFatal,

@@ -56,9 +56,12 @@ type program struct {
 // etcd34Path is where Debian's package etcd-server puts etcd.
 const etcd34Path = "/usr/bin/etcd"
 
-// program finds or builds the kind's program.
-func (k Kind) program(tb testing.TB) program {
+// program finds or builds the kind's program, on request with a clock that can be shifted.
+func (k Kind) program(tb testing.TB, skewed bool) program {
 	tb.Helper()
+	if skewed {
+		return k.skewedProgram(tb)
+	}
 	switch k {
 	case KindEtcd:
 		self, err := os.Executable()
@@ -78,6 +81,20 @@ func (k Kind) program(tb testing.TB) program {
 	return program{}
 }
 
+// skewedProgram builds the kind's program with a clock that can be shifted.
+func (k Kind) skewedProgram(tb testing.TB) program {
+	tb.Helper()
+	switch k {
+	case KindEtcd:
+		return program{path: buildSkewed(tb, "etcd", "go.etcd.io/etcd/server/v3")}
+	case KindServe:
+		return program{path: buildSkewed(tb, "etcdops", "./cmd/etcdops"), args: []string{"serve"}}
+	case KindEtcd34:
+	}
+	tb.Fatalf("the clock of a member of kind %v cannot be shifted", k)
+	return program{}
+}
+
 // build builds a main package of this module with the go command and returns the executable. The result is kept in the
 // user's cache, where the go command finds it up to date the next time.
 func build(tb testing.TB, name, pkg string, flags ...string) string {
@@ -93,6 +110,7 @@ func build(tb testing.TB, name, pkg string, flags ...string) string {
 	args := append([]string{"build", "-o", cached}, flags...)
 	cmd := exec.CommandContext(tb.Context(), "go", append(args, pkg)...)
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as releases are built
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("build %s: %v\n%s", pkg, err, out)
 	}
@@ -107,11 +125,17 @@ func build(tb testing.TB, name, pkg string, flags ...string) string {
 // moduleRoot is the directory of this module's go.mod.
 func moduleRoot(tb testing.TB) string {
 	tb.Helper()
-	out, err := exec.CommandContext(tb.Context(), "go", "env", "GOMOD").Output()
+	return filepath.Dir(goEnv(tb, "GOMOD"))
+}
+
+// goEnv is a setting of the go command's.
+func goEnv(tb testing.TB, name string) string {
+	tb.Helper()
+	out, err := exec.CommandContext(tb.Context(), "go", "env", name).Output()
 	if err != nil {
-		tb.Fatalf("find module: %v", err)
+		tb.Fatalf("go env %s: %v", name, err)
 	}
-	return filepath.Dir(strings.TrimSpace(string(out)))
+	return strings.TrimSpace(string(out))
 }
 
 // environ is the test's environment without what etcd, etcdops or this package read from it.

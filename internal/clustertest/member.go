@@ -39,7 +39,9 @@ func (m *Member) Launch(tb testing.TB) {
 	if m.Running() {
 		tb.Fatalf("%s is running already", m.Name)
 	}
-	p, err := startProcess(m.cluster.run, m.program, m.CommandLine(), m.LogFile)
+	prog := m.program
+	prog.env = append([]string{envSkew + "=" + m.skewFile()}, prog.env...)
+	p, err := startProcess(m.cluster.run, prog, m.CommandLine(), m.LogFile)
 	if err != nil {
 		tb.Fatalf("start %s: %v", m.Name, err)
 	}

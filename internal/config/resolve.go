@@ -147,7 +147,7 @@ func (l *layers) addDiscovery(root string, inContext bool) (string, error) {
 	if err != nil && !named {
 		return "", err
 	}
-	if err != nil || found.Source == "" || named && found.CACert == "" {
+	if err != nil || found.Source == "" || found.plainDefault() || named && found.CACert == "" {
 		return "", nil //nolint:nilerr // endpoints were named: what this machine runs instead of etcd does not matter
 	}
 	settings := found.settings(!named, !l.given(keyCACert), !l.given(keyCert) && !l.given(keyKey))

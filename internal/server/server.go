@@ -22,10 +22,10 @@ import (
 // etcd's host whitelist and CORS rules apply to Handlers; etcd's users and roles apply to neither Handlers nor Register:
 // both authorise for themselves.
 type Options struct {
-	Logger   func(onFatal func(logging.Failure)) *zap.Logger // nil: as the upstream log settings say
-	Handlers map[string]http.Handler                         // by path pattern, on every client URL that serves HTTP
-	Register func(*grpc.Server)                              // further gRPC services on every client URL
-	Notify   func(state string)                              // told the member's state in systemd's words; nil: nobody
+	Logger   func(onFatal func(logging.FatalError)) *zap.Logger // nil: as the upstream log settings say
+	Handlers map[string]http.Handler                            // by path pattern, on every client URL that serves HTTP
+	Register func(*grpc.Server)                                 // further gRPC services on every client URL
+	Notify   func(state string)                                 // told the member's state in systemd's words; nil: nobody
 }
 
 // Server is a member that runs in this process.
@@ -35,8 +35,8 @@ type Server struct {
 	log      *zap.Logger
 	notify   func(state string)
 
-	fatal    chan logging.Failure // at most one is taken
-	stopping chan struct{}        // closed by the first Stop
+	fatal    chan logging.FatalError // at most one is taken
+	stopping chan struct{}           // closed by the first Stop
 	stop     sync.Once
 	done     chan struct{} // closed once the member has ended
 	end      sync.Once
@@ -55,7 +55,7 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 	}
 	srv := &Server{
 		settings: s, notify: opts.Notify,
-		fatal: make(chan logging.Failure, 1), stopping: make(chan struct{}), done: make(chan struct{}),
+		fatal: make(chan logging.FatalError, 1), stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	if srv.notify == nil {
 		srv.notify = func(string) {}
@@ -79,7 +79,7 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 
 // setLogger gives the member a logger that hands fatal entries to us: etcd would end the process, with a line in its log
 // as the only reason.
-func (s *Server) setLogger(cfg *embed.Config, build func(func(logging.Failure)) *zap.Logger) error {
+func (s *Server) setLogger(cfg *embed.Config, build func(func(logging.FatalError)) *zap.Logger) error {
 	if build != nil {
 		s.log = build(s.fail)
 	} else {
@@ -111,7 +111,7 @@ func (s *Server) isEndOfListener(entry zapcore.Entry) bool {
 }
 
 // fail takes the first fatal entry; those that follow are its consequences.
-func (s *Server) fail(f logging.Failure) {
+func (s *Server) fail(f logging.FatalError) {
 	select {
 	case s.fatal <- f:
 	default:
