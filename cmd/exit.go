@@ -67,11 +67,3 @@ func (a *app) finish(ctx context.Context, err error) int {
 func usageError(cmd *cobra.Command, err error) error {
 	return &ops.HintError{Code: codeUsage, Class: ops.ClassUsage, Op: cmd.CommandPath(), Err: err, Hint: cmd.CommandPath() + " --help"}
 }
-
-// noArgs is cobra.NoArgs with the class of a usage error.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return usageError(cmd, fmt.Errorf("it takes no arguments, not %q", args[0]))
-}

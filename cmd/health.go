@@ -59,7 +59,7 @@ and no user), or a warning with --fail-on warn; 5 no quorum, or no member answer
 		Example: `  etcdops health
   etcdops health --endpoints https://10.0.0.1:2379 --cacert ca.crt --cert client.crt --key client.key
   etcdops health -w json --fail-on warn`,
-		Args: noArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runHealth(cmd, opts) },
 	}
 	opts.addFlags(cmd.Flags())

@@ -35,7 +35,7 @@ Formats (-w): table (default on a terminal), wide, simple (default elsewhere: ta
 (schema etcdops.status/v1).
 
 Exit codes: 0 at least one member answered; 5 none did; 2 usage; 130 interrupted.`,
-		Args: noArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStatus(cmd, bound) },
 	}
 	addBoundFlag(cmd.Flags(), &bound)
