@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/lazymetrics"
 	"github.com/etcdops/etcdops/internal/ui"
 	"github.com/etcdops/etcdops/ops"
@@ -19,6 +20,8 @@ type app struct {
 	io   *ui.Streams
 	conn connFlags
 	out  string // -w/--write-out as typed; empty means the command's own default
+
+	resolved *config.Resolved // by resolveOnce
 }
 
 // Main runs the program named by args[0] and returns its exit code.
