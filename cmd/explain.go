@@ -10,6 +10,7 @@ import (
 
 	"github.com/etcdops/etcdops/health"
 	"github.com/etcdops/etcdops/internal/config"
+	"github.com/etcdops/etcdops/internal/server"
 	"github.com/etcdops/etcdops/internal/ui"
 	"github.com/etcdops/etcdops/ops"
 )
@@ -30,9 +31,9 @@ type explanationJSON struct {
 
 // explanations lists what every part of the program has to explain: codes of errors in their order, then checks.
 func explanations() []ops.Explanation {
-	codes := slices.Concat(ops.Explanations(), config.Explanations(), cmdExplanations())
+	codes := slices.Concat(ops.Explanations(), config.Explanations(), server.Explanations(), cmdExplanations())
 	slices.SortStableFunc(codes, func(a, b ops.Explanation) int { return strings.Compare(a.Code, b.Code) })
-	return append(codes, health.Explanations()...)
+	return slices.Concat(codes, health.Explanations(), topics())
 }
 
 func newExplainCmd(a *app) *cobra.Command {

@@ -34,7 +34,7 @@ type pair struct{ cert, key string }
 //
 // It fails with a *ops.HintError when the machine's cluster is known to keep its data in something else than etcd.
 func Discover(root string) (Found, error) {
-	m := machine{root: root}
+	m := &machine{root: root}
 	for _, look := range []func() (candidate, bool){
 		m.runningEtcd, m.etcdManifest, m.apiserverManifest, m.runningAPIServer, m.serviceFile, m.knownLayout,
 	} {
@@ -73,7 +73,7 @@ func filled(rows [][]string) [][]string {
 }
 
 // choose picks the files of a candidate.
-func (m machine) choose(c candidate) Found {
+func (m *machine) choose(c candidate) Found {
 	f := Found{Source: c.source, Endpoints: c.endpoints, Note: c.note}
 	if !anySecure(c.endpoints) {
 		return f
