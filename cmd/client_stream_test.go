@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,7 +115,7 @@ func TestSignalsEndUpstreamsCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch := start(t, etcdopsProgram(t, "etcdops"), "--endpoints", cluster.Members[0].ClientURL, "watch", "k", "--rev", fmt.Sprint(put.Header.Revision))
+	watch := start(t, etcdopsProgram(t, "etcdops"), "--endpoints", cluster.Members[0].ClientURL, "watch", "k", "--rev", strconv.FormatInt(put.Header.Revision, 10))
 	watch.read(t, len("PUT\nk\nv\n"))
 	_ = watch.cmd.Process.Signal(syscall.SIGINT)
 	status, ok := watch.end(t).Sys().(syscall.WaitStatus)
@@ -154,7 +155,7 @@ func TestGetFromOldServer(t *testing.T) {
 func TestOwnExitCodes(t *testing.T) {
 	t.Parallel()
 	cluster := clustertest.New(t, clustertest.Options{})
-	etcdops := etcdopsProgram(t, "etcdops")
+	etcdops := etcdopsProgram(t, "etcdops", "ETCDOPS_ENDPOINTS="+cluster.Members[0].ClientURL)
 	for line, want := range map[string]int{
 		"put k v -w table":              2,
 		"put --nonsense":                2,
@@ -176,9 +177,7 @@ func TestOwnExitCodes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		program := etcdops
-		program.env = []string{"ETCDOPS_ENDPOINTS=" + cluster.Members[0].ClientURL}
-		if r := program.run(t, "", strings.Fields(line)...); r.code != want {
+		if r := etcdops.run(t, "", strings.Fields(line)...); r.code != want {
 			t.Errorf("%s: exit %d, want %d\n%s", line, r.code, want, r.err)
 		}
 	}
