@@ -33,7 +33,7 @@ type explanationJSON struct {
 func explanations() []ops.Explanation {
 	codes := slices.Concat(ops.Explanations(), config.Explanations(), server.Explanations(), cmdExplanations())
 	slices.SortStableFunc(codes, func(a, b ops.Explanation) int { return strings.Compare(a.Code, b.Code) })
-	return append(codes, health.Explanations()...)
+	return slices.Concat(codes, health.Explanations(), topics())
 }
 
 func newExplainCmd(a *app) *cobra.Command {

@@ -12,13 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Codes of a scan.
-const (
-	CodeScanBroken     Code = "ETO-1060" // the answer broke off: what came is right, but not all
-	CodeCompacted      Code = "ETO-1061" // the revision was compacted away, before or during the scan
-	CodeFutureRevision Code = "ETO-1062" // the revision has not been written yet
-)
-
 // errSilence ends a request that brings no data.
 var errSilence = errors.New("no data came")
 
@@ -53,7 +46,13 @@ func (s *Scan) passes(err error) bool {
 	if errors.Is(err, errSilence) {
 		return false
 	}
-	return status.Code(err) == codes.Unavailable || s.cluster.token.stale(err)
+	return status.Code(err) == codes.Unavailable || s.cluster.token.stale(err) || IsLearnerRefusal(err) && len(s.cluster.cfg.Endpoints) > 1
+}
+
+// IsLearnerRefusal reports whether a member refused a request because it is a learner; another member may answer it.
+// The text is compared because the status code changed between 3.6 and 3.7.
+func IsLearnerRefusal(err error) bool {
+	return err != nil && strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrGRPCNotSupportedForLearner))
 }
 
 // pause waits before try n+1; false: no more tries, or ctx has ended.

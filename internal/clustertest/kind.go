@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -93,49 +91,6 @@ func (k Kind) skewedProgram(tb testing.TB) program {
 	}
 	tb.Fatalf("the clock of a member of kind %v cannot be shifted", k)
 	return program{}
-}
-
-// build builds a main package of this module with the go command and returns the executable. The result is kept in the
-// user's cache, where the go command finds it up to date the next time.
-func build(tb testing.TB, name, pkg string, flags ...string) string {
-	tb.Helper()
-	root := moduleRoot(tb)
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		tb.Fatalf("find cache directory: %v", err)
-	}
-	cached := filepath.Join(cache, "etcdops-clustertest", cacheName(root), name)
-	unlock := lock(tb, cached+".lock")
-	defer unlock()
-	args := append([]string{"build", "-o", cached}, flags...)
-	cmd := exec.CommandContext(tb.Context(), "go", append(args, pkg)...)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as releases are built
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("build %s: %v\n%s", pkg, err, out)
-	}
-	// A link of its own, because the next build puts another file in the place of the cached one.
-	mine := filepath.Join(tb.TempDir(), name)
-	if err := os.Link(cached, mine); err != nil {
-		mine = copyFile(tb, cached, mine)
-	}
-	return mine
-}
-
-// moduleRoot is the directory of this module's go.mod.
-func moduleRoot(tb testing.TB) string {
-	tb.Helper()
-	return filepath.Dir(goEnv(tb, "GOMOD"))
-}
-
-// goEnv is a setting of the go command's.
-func goEnv(tb testing.TB, name string) string {
-	tb.Helper()
-	out, err := exec.CommandContext(tb.Context(), "go", "env", name).Output()
-	if err != nil {
-		tb.Fatalf("go env %s: %v", name, err)
-	}
-	return strings.TrimSpace(string(out))
 }
 
 // environ is the test's environment without what etcd, etcdops or this package read from it.

@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -103,7 +104,16 @@ func (m *Member) Kill(tb testing.TB) {
 func (m *Member) Pause(tb testing.TB) {
 	tb.Helper()
 	m.signal(tb, sigStop)
-	waitStopped(tb, m.PID())
+	// The signal reaches one thread first: on a busy machine the others go on for a while, and may answer.
+	err := repeat(Context(tb, stopLimit), func() error {
+		if !stopped(m.PID()) {
+			return errors.New("some of its threads run")
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatalf("pause %s: %v", m.Name, err)
+	}
 }
 
 // Resume lets a paused member go on.
