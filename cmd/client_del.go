@@ -49,11 +49,7 @@ func (a *app) guardDel(cmd *cobra.Command) {
 
 // askDel counts the keys of a range, and asks whether to delete them; done when they must not be.
 func (a *app) askDel(cmd *cobra.Command, r ops.ScanOptions, what string, dryRun bool) (done bool, err error) {
-	resolved, err := a.resolveOnce(cmd)
-	if err != nil {
-		return true, err
-	}
-	cluster, err := ops.Dial(cmd.Context(), resolved.Config)
+	cluster, err := a.dial(cmd)
 	if err != nil {
 		return true, err
 	}

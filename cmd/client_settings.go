@@ -24,7 +24,7 @@ func (a *app) prepareClient(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	resolved, err := a.resolveOnce(cmd)
+	resolved, err := a.resolve(cmd)
 	if err != nil {
 		return err
 	}
@@ -32,18 +32,6 @@ func (a *app) prepareClient(cmd *cobra.Command) error {
 		return err
 	}
 	return handOver(cmd, resolved, format)
-}
-
-// resolveOnce resolves the settings for a guard and for the command behind it: a password is asked for only once.
-func (a *app) resolveOnce(cmd *cobra.Command) (config.Resolved, error) {
-	if a.resolved == nil {
-		r, err := a.resolve(cmd)
-		if err != nil {
-			return r, err
-		}
-		a.resolved = &r
-	}
-	return *a.resolved, nil
 }
 
 // prepareOffline readies a command of etcdutl's, which needs no cluster.

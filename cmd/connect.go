@@ -11,9 +11,12 @@ import (
 	"github.com/etcdops/etcdops/ops"
 )
 
-// resolve finds out how to reach the cluster, password included. What the user should know of it is told on the error
-// stream.
+// resolve finds out how to reach the cluster, password included, once for a run of the program. What the user should
+// know of it is told on the error stream.
 func (a *app) resolve(cmd *cobra.Command) (config.Resolved, error) {
+	if a.resolved != nil {
+		return *a.resolved, nil
+	}
 	r, err := config.Resolve(cmd.Context(), config.Request{Flags: cmd.Flags()})
 	if err != nil {
 		return r, err
@@ -24,8 +27,15 @@ func (a *app) resolve(cmd *cobra.Command) (config.Resolved, error) {
 		}
 	}
 	err = r.ReadSecrets(config.SecretInput{Stdin: a.io.In, Prompt: a.prompt(cmd.Context())})
-	for _, notice := range r.Notices {
-		fmt.Fprintln(a.io.Err, ui.Safe(notice))
+	told := r.Notices
+	if a.io.ErrTTY {
+		told = append(told, r.Advice...)
+	}
+	for _, line := range told {
+		fmt.Fprintln(a.io.Err, ui.Safe(line))
+	}
+	if err == nil {
+		a.resolved = &r
 	}
 	return r, err
 }

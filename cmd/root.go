@@ -21,7 +21,7 @@ type app struct {
 	conn connFlags
 	out  string // -w/--write-out as typed; empty means the command's own default
 
-	resolved *config.Resolved // by resolveOnce
+	resolved *config.Resolved // how to reach the cluster, once a command has asked
 }
 
 // Main runs the program named by args[0] and returns its exit code.

@@ -16,7 +16,6 @@ import (
 	etcdversion "go.etcd.io/etcd/api/v3/version"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"google.golang.org/grpc"
 
 	"github.com/etcdops/etcdops/internal/logging"
 	"github.com/etcdops/etcdops/internal/server"
@@ -48,7 +47,11 @@ func newServeCmd(a *app) *cobra.Command {
 		Example:            serveExample,
 		DisableFlagParsing: true, // etcd's own parser takes -name as well as --name
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runServe(cmd, a, args)
+			err := runServe(cmd.Context(), a, args)
+			if errors.Is(err, server.ErrHelp) {
+				return cmd.Help()
+			}
+			return err
 		},
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeServeHelp(cmd) })
@@ -75,21 +78,17 @@ func completeServe(*cobra.Command, []string, string) ([]cobra.Completion, cobra.
 }
 
 // runServe runs a member until it is told to stop or ends by itself.
-func runServe(cmd *cobra.Command, a *app, args []string) error {
+func runServe(ctx context.Context, a *app, args []string) error {
 	environ := os.Environ()
 	settings, err := server.Parse(args, environ, serveAdditions()...)
-	switch {
-	case errors.Is(err, server.ErrHelp):
-		return cmd.Help()
-	case err != nil:
+	if err != nil {
 		return err
-	case settings.Version:
+	}
+	if settings.Version {
 		return a.writeEtcdVersion()
 	}
-	ctx := cmd.Context()
-	grpc.EnableTracing = false
 	server.TuneMemory(ctx, settings.Additions, environ)
-	options := server.Options{Notify: notifyManager}
+	options := server.Options{Notify: notifyManager, Global: true}
 	if !settings.LogChosen() {
 		options.Logger = a.serveLogger(settings)
 	}

@@ -77,7 +77,7 @@ func TestSecrets(t *testing.T) {
 			if tt.code == "" && r.Config.Auth != tt.want {
 				t.Errorf("auth %+v, want %+v", r.Config.Auth, tt.want)
 			}
-			if told := strings.Join(r.Notices, "\n"); (tt.notice == "") != (told == "") || !strings.Contains(told, tt.notice) {
+			if told := strings.Join(r.Advice, "\n"); (tt.notice == "") != (told == "") || !strings.Contains(told, tt.notice) {
 				t.Errorf("told %q, want %q", told, tt.notice)
 			}
 			for _, s := range r.Settings {

@@ -11,7 +11,9 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zapgrpc"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/etcdops/etcdops/internal/logging"
 	"github.com/etcdops/etcdops/ops"
@@ -26,6 +28,7 @@ type Options struct {
 	Handlers map[string]http.Handler                            // by path pattern, on every client URL that serves HTTP
 	Register func(*grpc.Server)                                 // further gRPC services on every client URL
 	Notify   func(state string)                                 // told the member's state in systemd's words; nil: nobody
+	Global   bool                                               // what gRPC and others log in this process goes to the member's log too
 }
 
 // Server is a member that runs in this process.
@@ -64,6 +67,9 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 	if err := srv.setLogger(&cfg, opts.Logger); err != nil {
 		return nil, err
 	}
+	if opts.Global {
+		setGlobalLoggers(&cfg, srv.log)
+	}
 	for _, note := range append(s.Warnings, notes...) {
 		srv.log.Warn(note)
 	}
@@ -74,6 +80,7 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 	}
 	srv.notify("STATUS=listening; waiting for a quorum of the cluster")
 	go srv.watch()
+	go srv.reportWaiting()
 	return srv, nil
 }
 
@@ -92,6 +99,18 @@ func (s *Server) setLogger(cfg *embed.Config, build func(func(logging.FatalError
 	s.log = logging.Without(s.log, s.isEndOfListener)
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.log)
 	return nil
+}
+
+// setGlobalLoggers makes lg the log of zap's globals and of gRPC, as upstream's program does; gRPC's informational lines
+// are for debugging. It must come before anything uses gRPC.
+func setGlobalLoggers(cfg *embed.Config, lg *zap.Logger) {
+	zap.ReplaceGlobals(lg)
+	debugging := cfg.LogLevel == zap.DebugLevel.String()
+	grpc.EnableTracing = debugging
+	if !debugging {
+		lg = lg.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
+	}
+	grpclog.SetLoggerV2(zapgrpc.NewLogger(lg))
 }
 
 // isEndOfListener recognises what etcd logs, as errors with stack traces, for each listener that it closes itself.
