@@ -92,7 +92,6 @@ type step struct {
 var (
 	durations = regexp.MustCompile(`\b[0-9.]+(µs|ms|s)\b`)
 	sizes     = regexp.MustCompile(`\b[0-9.]+ [kMG]?B\b|[0-9]+%|"(DBSize|DBSizeInUse|dbSize|dbSizeInUse)" ?: ?[0-9]+|"Value" : "[^"]*m[0-9]+"`)
-	warned    = regexp.MustCompile(`(?m)^warning: --(user|password) .*\n`) // etcdops' own
 	logged    = regexp.MustCompile(`"ts":"[^"]*"|"target":"[^"]*"|LocalAddr: '[^']*'`)
 	tableFill = regexp.MustCompile(`([ ─]) *─*`)
 	ids       = regexp.MustCompile(`\b[0-9a-f]{15,16}\b`)
@@ -125,7 +124,6 @@ func (s *session) normal(text string) string {
 	for name, id := range s.learnt {
 		text = strings.ReplaceAll(strings.ReplaceAll(text, id, "$"+name), decimal(id), "$"+name)
 	}
-	text = warned.ReplaceAllString(text, "")
 	for _, r := range []*regexp.Regexp{durations, sizes, logged} {
 		text = r.ReplaceAllString(text, "*")
 	}
