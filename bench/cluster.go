@@ -104,6 +104,15 @@ func (c *cluster) stop() error {
 	return errors.Join(append(errs, os.RemoveAll(c.dir))...)
 }
 
+// cpu returns what the stopped members used of the processors from their start to their end.
+func (c *cluster) cpu() time.Duration {
+	var sum time.Duration
+	for _, m := range c.members {
+		sum += m.ended.UserTime() + m.ended.SystemTime()
+	}
+	return sum
+}
+
 // leader returns the client URL of the leader.
 func (c *cluster) leader(ctx context.Context) (string, error) {
 	for _, m := range c.members {

@@ -27,7 +27,8 @@ type member struct {
 	log    string // file
 
 	process   *os.Process
-	done      chan struct{} // closed when the process has ended
+	done      chan struct{}    // closed when the process has ended
+	ended     *os.ProcessState // after done: what the process used
 	started   time.Time
 	readyTook time.Duration // from the start of the program to its first 200 on /readyz
 }
@@ -51,6 +52,7 @@ func (m *member) start(ctx context.Context, flags ...string) error {
 	go func() {
 		defer close(done)
 		_ = cmd.Wait() // who waits for the end reads the log, which tells more
+		m.ended = cmd.ProcessState
 	}()
 	return nil
 }

@@ -59,7 +59,10 @@ func renderBounds(b *strings.Builder, table []experiment, a *archive) {
 			missed = append(missed, fmt.Sprintf("%s, %s of %s %s: %s", e.name, bound.metric, bound.side, bound.text(e.unit(bound.metric)), v))
 		}
 	}
-	fmt.Fprintf(b, "## Bounds\n\n%d of %d met.\n", met, all)
+	b.WriteString("## Bounds\n\n")
+	if all > 0 {
+		fmt.Fprintf(b, "%d of %d met.\n", met, all)
+	}
 	if len(open) > 0 {
 		fmt.Fprintf(b, "Not measured on all of the data: %s.\n", strings.Join(open, ", "))
 	}

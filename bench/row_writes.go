@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 func writesOne() experiment {
@@ -29,11 +30,15 @@ func writesSpread() experiment {
 	return e
 }
 
+// serverCPU is what all members used of the processors for one put, starts included: it tells programs apart that the
+// noise of a shared machine does not.
+const serverCPU = "server CPU per put"
+
 // writes compares the throughput of puts to one endpoint of a cluster, or to all of them.
 func writes(members, puts int, to func(*cluster, context.Context) (string, error)) experiment {
 	e := experiment{
 		sides:   []string{sideEtcd, sideOpsSameGC, sideOps},
-		metrics: []metric{{throughput, "put/s"}, {p50, "ms"}, {p99, "ms"}},
+		metrics: []metric{{throughput, "put/s"}, {p50, "ms"}, {p99, "ms"}, {serverCPU, "us"}},
 		bounds: []bound{
 			atLeast(throughput, sideOpsSameGC, 1).times(),
 			atLeast(throughput, sideOps, 1.1).times(),
@@ -44,22 +49,31 @@ func writes(members, puts int, to func(*cluster, context.Context) (string, error
 	}
 	e.prepare = func(_ context.Context, l *lab) (measureFunc, error) {
 		ld := load{conns: 100, clients: 1000, puts: l.scaled(puts), warmup: l.scaled(10_000), keys: 100_000, size: 256}
-		return func(ctx context.Context, side string) (s sample, err error) {
+		return func(ctx context.Context, side string) (sample, error) {
 			c, err := l.startCluster(ctx, side, members)
 			if err != nil {
 				return nil, err
 			}
-			defer func() { err = errors.Join(err, c.stop()) }()
-			endpoints := c.endpoints()
-			if to != nil {
-				one, err := to(c, ctx)
-				if err != nil {
-					return nil, err
-				}
-				endpoints = []string{one}
+			s, err := ld.onCluster(ctx, c, to)
+			if err := errors.Join(err, c.stop()); err != nil {
+				return nil, err
 			}
-			return ld.run(ctx, endpoints)
+			s[serverCPU] = float64(c.cpu()) / float64(time.Microsecond) / float64(ld.warmup+ld.puts)
+			return s, nil
 		}, nil
 	}
 	return e
+}
+
+// onCluster drives the load to the endpoint that to chooses, or to all.
+func (ld load) onCluster(ctx context.Context, c *cluster, to func(*cluster, context.Context) (string, error)) (sample, error) {
+	endpoints := c.endpoints()
+	if to != nil {
+		one, err := to(c, ctx)
+		if err != nil {
+			return nil, err
+		}
+		endpoints = []string{one}
+	}
+	return ld.run(ctx, endpoints)
 }

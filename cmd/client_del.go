@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdops/etcdops/internal/ui"
@@ -42,7 +43,7 @@ func (a *app) guardDel(cmd *cobra.Command) {
 		if _, err := a.upstreamFormat(cmd); err != nil {
 			return true, err
 		}
-		return a.askDel(cmd, r, describeRange(r), dryRun)
+		return a.askDel(cmd, r, describeRange(cmd.Flags(), args), dryRun)
 	})
 }
 
@@ -101,18 +102,18 @@ func (a *app) showDel(count int64, first []string, what string) error {
 }
 
 // describeRange names a range as its user typed it.
-func describeRange(r ops.ScanOptions) string {
+func describeRange(flags *pflag.FlagSet, args []string) string {
 	switch {
-	case r.Key == "\x00" && r.End == "\x00":
+	case len(args) == 2:
+		return "from " + args[0] + " to before " + args[1]
+	case args[0] == "":
 		return "(all keys of the cluster)"
-	case r.End == "\x00":
-		return "from " + r.Key + " on"
-	case r.End == r.Key+"\x00":
-		return "named " + r.Key
-	case r.End == clientv3.GetPrefixRangeEnd(r.Key):
-		return "under " + r.Key
+	case flagOn(flags, "from-key"):
+		return "from " + args[0] + " on"
+	case flagOn(flags, "prefix"):
+		return "under " + args[0]
 	}
-	return "from " + r.Key + " to before " + r.End
+	return "named " + args[0]
 }
 
 func keys(n int64) string {

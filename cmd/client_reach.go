@@ -2,23 +2,22 @@ package cmd
 
 import (
 	"context"
-	"fmt"
-	"slices"
+	"errors"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/etcdops/etcdops/ops"
 )
 
-// leaderPoll is the time between two questions for a leader.
-const leaderPoll = 100 * time.Millisecond
-
-// reach makes sure that an endpoint answers and that there is a leader where the command needs one, so that an error
-// says what is wrong: etcdctl's code only says that its time was up. It costs one connection and one request that goes
-// no further than the member asked.
+// reach makes sure that an endpoint answers, and that the cluster has a quorum where the command needs one, so that an
+// error says what is wrong: etcdctl's code only says that its time was up. It costs one connection and one read, and
+// nothing is proposed.
 func (a *app) reach(cmd *cobra.Command, cfg ops.Config) error {
 	cfg.Auth = ops.Auth{} // each authentication is a proposal; upstream's code makes its own
 	cluster, err := ops.Dial(cmd.Context(), cfg)
@@ -26,14 +25,14 @@ func (a *app) reach(cmd *cobra.Command, cfg ops.Config) error {
 		return err
 	}
 	defer func() { _ = cluster.Close() }() // nothing was written
-	if !needsLeader(cmd) {
+	if !needsQuorum(cmd) {
 		return nil
 	}
-	return awaitLeader(cmd.Context(), cluster)
+	return proveQuorum(cmd.Context(), cluster)
 }
 
-// needsLeader reports whether a command of etcdctl's asks for anything that goes through raft.
-func needsLeader(cmd *cobra.Command) bool {
+// needsQuorum reports whether a command of etcdctl's asks for anything that goes through raft.
+func needsQuorum(cmd *cobra.Command) bool {
 	group, _, _ := strings.Cut(commandPath(cmd), " ")
 	switch group {
 	case "endpoint", "defrag", "snapshot":
@@ -49,61 +48,49 @@ func commandPath(cmd *cobra.Command) string {
 	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
-// awaitLeader waits until an endpoint knows a leader, as long as one request may take: elections take about a second.
-// A member that does not say (authentication, an older version) is given the benefit of the doubt.
-func awaitLeader(ctx context.Context, cluster *ops.Cluster) error {
-	limit := cluster.Config().CommandTimeout
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errNoLeader(limit, cluster.Config().Endpoints))
-	defer cancel()
-	tick := time.NewTicker(leaderPoll)
-	defer tick.Stop()
-	for !anyLeader(ctx, cluster) {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
-	return nil
-}
-
-// anyLeader asks all endpoints at once and returns at the first that may have a leader.
-func anyLeader(ctx context.Context, cluster *ops.Cluster) bool {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// proveQuorum makes a linearizable read through all endpoints at once and returns at the first answer, whatever it is:
+// a refusal (authentication, a learner) is for upstream's code to tell.
+func proveQuorum(ctx context.Context, cluster *ops.Cluster) error {
 	endpoints := cluster.Config().Endpoints
-	may := make(chan bool, len(endpoints))
+	asked, cancel := context.WithTimeout(ctx, cluster.Config().CommandTimeout)
+	answers := make(chan error, len(endpoints))
 	var asking sync.WaitGroup
 	defer asking.Wait()
+	defer cancel()
 	for _, endpoint := range endpoints {
-		asking.Go(func() { may <- mayHaveLeader(ctx, cluster, endpoint) })
+		asking.Go(func() { answers <- readThrough(asked, cluster, endpoint) })
 	}
-	return slices.ContainsFunc(endpoints, func(string) bool {
-		found := <-may
-		if found {
-			cancel()
+	var told error
+	for range endpoints {
+		err := <-answers
+		if err == nil {
+			return nil
 		}
-		return found
-	})
+		// An endpoint that was reached and has no answer says more than one that is down.
+		if code := ops.CodeOf(err); told == nil || code == ops.CodeSlow || code == ops.CodeNoLeader {
+			told = err
+		}
+	}
+	return told
 }
 
-// mayHaveLeader is false when a member says that it has none, or cannot be reached.
-func mayHaveLeader(ctx context.Context, cluster *ops.Cluster, endpoint string) bool {
+// readThrough reads nothing, with the leader's word that it is up to date.
+func readThrough(ctx context.Context, cluster *ops.Cluster, endpoint string) error {
 	client, err := cluster.At(ctx, endpoint)
 	if err != nil {
-		return false
+		return err
 	}
-	status, err := client.Status(ctx, endpoint)
-	if err != nil {
-		return ctx.Err() == nil // it answered something else
+	_, err = client.Get(ctx, "\x00", clientv3.WithCountOnly())
+	if ctx.Err() == nil && !unavailable(err) {
+		return nil
 	}
-	return status.Leader != 0
+	return cluster.Explain(ctx, "read through", endpoint, err)
 }
 
-func errNoLeader(limit time.Duration, endpoints []string) error {
-	return &ops.HintError{
-		Code: ops.CodeNoLeader, Class: ops.ClassUnreachable, Op: "reach", Member: strings.Join(endpoints, ","),
-		Err:  fmt.Errorf("no endpoint knew a leader for %s: the cluster has lost its quorum, or cannot elect", limit),
-		Hint: "etcdops health",
+// unavailable reports whether err means that the cluster cannot answer now.
+func unavailable(err error) bool {
+	if known, ok := errors.AsType[rpctypes.EtcdError](err); ok {
+		return known.Code() == codes.Unavailable && !ops.IsLearnerRefusal(err)
 	}
+	return status.Code(err) == codes.Unavailable
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/lazymetrics"
 	"github.com/etcdops/etcdops/internal/ui"
 	"github.com/etcdops/etcdops/ops"
@@ -19,6 +20,8 @@ type app struct {
 	io   *ui.Streams
 	conn connFlags
 	out  string // -w/--write-out as typed; empty means the command's own default
+
+	resolved *config.Resolved // how to reach the cluster, once a command has asked
 }
 
 // Main runs the program named by args[0] and returns its exit code.
@@ -66,11 +69,13 @@ func newRoot(a *app) *cobra.Command {
 	root.SetIn(a.io.In)
 	root.SetOut(a.io.Out)
 	root.SetErr(a.io.Err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.SetFlagErrorFunc(flagError)
 	a.conn.addTo(root.PersistentFlags())
 	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
+	root.PersistentFlags().StringVarP(&a.out, "output", "o", "", "second name of --write-out")
 	addExitCodes(root)
 	root.AddCommand(commands(a)...)
+	checkArguments(root)
 	group(root)
 	return root
 }
@@ -81,6 +86,9 @@ func commands(a *app) []*cobra.Command {
 		newServeCmd(a),
 		newHealthCmd(a),
 		newStatusCmd(a),
+		newExplainCmd(a),
+		newContextCmd(a),
+		newConfigCmd(a),
 		newVersionCmd(a),
 	}
 	cmds = append(cmds, newClientCmds(a)...)

@@ -16,7 +16,6 @@ import (
 	etcdversion "go.etcd.io/etcd/api/v3/version"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"google.golang.org/grpc"
 
 	"github.com/etcdops/etcdops/internal/logging"
 	"github.com/etcdops/etcdops/internal/server"
@@ -48,7 +47,11 @@ func newServeCmd(a *app) *cobra.Command {
 		Example:            serveExample,
 		DisableFlagParsing: true, // etcd's own parser takes -name as well as --name
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runServe(cmd, a, args)
+			err := runServe(cmd.Context(), a, args)
+			if errors.Is(err, server.ErrHelp) {
+				return cmd.Help()
+			}
+			return err
 		},
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeServeHelp(cmd) })
@@ -75,21 +78,17 @@ func completeServe(*cobra.Command, []string, string) ([]cobra.Completion, cobra.
 }
 
 // runServe runs a member until it is told to stop or ends by itself.
-func runServe(cmd *cobra.Command, a *app, args []string) error {
+func runServe(ctx context.Context, a *app, args []string) error {
 	environ := os.Environ()
 	settings, err := server.Parse(args, environ, serveAdditions()...)
-	switch {
-	case errors.Is(err, server.ErrHelp):
-		return cmd.Help()
-	case err != nil:
+	if err != nil {
 		return err
-	case settings.Version:
+	}
+	if settings.Version {
 		return a.writeEtcdVersion()
 	}
-	ctx := cmd.Context()
-	grpc.EnableTracing = false
 	server.TuneMemory(ctx, settings.Additions, environ)
-	options := server.Options{Notify: notifyManager}
+	options := server.Options{Notify: notifyManager, Global: true}
 	if !settings.LogChosen() {
 		options.Logger = a.serveLogger(settings)
 	}
@@ -108,7 +107,7 @@ func (a *app) follow(ctx context.Context, member *server.Server, settings *serve
 	case <-member.Done():
 		return member.Wait()
 	case <-ctx.Done():
-		if err := stopMember(member); err != nil {
+		if err := stopMember(ctx, member); err != nil {
 			return err
 		}
 		return &ops.HintError{Class: ops.ClassInterrupted, Op: "serve", Err: errors.New("interrupted before the member was ready")}
@@ -117,7 +116,7 @@ func (a *app) follow(ctx context.Context, member *server.Server, settings *serve
 	case <-member.Done():
 		return member.Wait()
 	case <-ctx.Done():
-		return stopMember(member)
+		return stopMember(ctx, member)
 	}
 }
 
@@ -126,8 +125,8 @@ func (a *app) follow(ctx context.Context, member *server.Server, settings *serve
 const impatience = time.Second
 
 // stopMember stops the member in order; a second signal ends the wait.
-func stopMember(member *server.Server) error {
-	ctx, cancel := context.WithCancel(context.Background())
+func stopMember(ctx context.Context, member *server.Server) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the first signal has ended it already
 	defer cancel()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -148,12 +147,12 @@ func stopMember(member *server.Server) error {
 }
 
 // serveLogger makes the log for settings that choose none: for people on a terminal, upstream's JSON elsewhere.
-func (a *app) serveLogger(settings *server.Settings) func(func(logging.Failure)) *zap.Logger {
+func (a *app) serveLogger(settings *server.Settings) func(func(logging.FatalError)) *zap.Logger {
 	level, err := zapcore.ParseLevel(settings.Config.LogLevel)
 	if err != nil {
 		level = zap.InfoLevel // Parse refuses other words
 	}
-	return func(onFatal func(logging.Failure)) *zap.Logger {
+	return func(onFatal func(logging.FatalError)) *zap.Logger {
 		return logging.New(logging.Options{
 			Out: a.io.Err, Terminal: a.io.ErrTTY, Color: a.io.Color, Width: func() int { return a.io.Width },
 			Level: level, OnFatal: onFatal,

@@ -19,11 +19,12 @@ func (a *app) announce(member *server.Server, settings *server.Settings) {
 	id, cluster := member.IDs()
 	notifyManager(fmt.Sprintf("READY=1\nSTATUS=serving clients at %s, member %s of cluster %s",
 		joinURLs(settings.Config.AdvertiseClientUrls), id, cluster))
-	member.Log().Info("ready to serve", "member", id.String(), "cluster", cluster.String(), "name", settings.Config.Name,
-		"clients", joinURLs(settings.Config.ListenClientUrls), "data-dir", settings.Config.Dir)
 	if a.io.ErrTTY && settings.Additions.Banner {
 		writeBanner(a.io.Err, settings, id.String(), cluster.String())
+		return
 	}
+	member.Log().Info("etcdops is ready", "version", readVersion().Version, "member", id.String(), "cluster", cluster.String(),
+		"name", settings.Config.Name, "clients", joinURLs(settings.Config.ListenClientUrls), "data-dir", settings.Config.Dir)
 }
 
 // writeBanner says where to connect and what to type next.

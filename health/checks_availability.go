@@ -19,7 +19,7 @@ func availabilityChecks() []Check {
 			Fix: []string{
 				"start the members that are down, on their own data directories; touch nothing else",
 				"do not wipe a data directory and do not use --force-new-cluster while a majority may still come back",
-				"if a majority is gone for good: etcdops rebuild-cluster inspect",
+				"if a majority is gone for good: etcdops explain quorum-lost",
 			},
 			eval: evalQuorum,
 		},

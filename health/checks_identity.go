@@ -18,7 +18,7 @@ func identityChecks() []Check {
 				"Merging the two is not possible: one of them has to go.",
 			Fix: []string{
 				"find out which cluster is the right one before anything is stopped: compare revisions with etcdops status",
-				"stop the member that is alone, keep its data directory aside, and re-add it empty: etcdops recover member",
+				"stop the member that is alone, keep its data directory aside, and add it again empty: etcdops explain replace-member",
 			},
 			eval: evalClusterID,
 		},
@@ -32,7 +32,7 @@ func identityChecks() []Check {
 			Fix: []string{
 				"ask again in a few seconds: a change may be under way",
 				"stop a member that was removed; keep its data directory",
-				"re-create a member whose list stays wrong: etcdops recover member",
+				"replace a member whose list stays wrong: etcdops explain replace-member",
 			},
 			eval: evalMembershipAgreement,
 		},

@@ -13,7 +13,7 @@ func raftChecks() []Check {
 			Rule:   "entries that the member lacks", Limits: Limits{Warn: 1000, Crit: 5000}, Unit: " entries", From: FromSource,
 			Cause:  "The member was down or cut off, or its disk or network is slower than the writes.",
 			Danger: "A lagging voter cannot help a majority quickly: if another one fails, writes wait for it.",
-			Fix:    []string{"ask again: a lag that shrinks heals by itself", "look at the member's disk latency and network", "a member that never catches up: etcdops recover member"},
+			Fix:    []string{"ask again: a lag that shrinks heals by itself", "look at the member's disk latency and network", "a member that never catches up: etcdops explain replace-member"},
 			eval:   evalRaftLag,
 		},
 		{

@@ -48,7 +48,7 @@ func (m *member) reach() []Outcome {
 		e := m.elsewhere[0]
 		out = append(out, Outcome{
 			Severity: SeverityWarning, Member: m.label, Endpoint: e.URL,
-			Message: "its advertised " + e.URL + " leads to another member", Next: "etcdops explain endpoint.identity",
+			Message: "somebody else answers at its advertised " + e.URL, Next: "etcdops explain endpoint.identity",
 		})
 	default:
 		out = append(out, Outcome{

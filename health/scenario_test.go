@@ -1,6 +1,7 @@
 package health_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,6 +22,10 @@ func TestScenarios(t *testing.T) {
 			switch d.Cmd {
 			case "health":
 				return tell(health.Evaluate(describe(t, d.Input), health.Policy{}), d.HasArg("all"))
+			case "json":
+				return indented(t, health.Evaluate(describe(t, d.Input), health.Policy{}))
+			case "facts":
+				return indented(t, describe(t, d.Input))
 			case "majorities":
 				return majorities(t)
 			}
@@ -52,6 +57,15 @@ func majorities(t *testing.T) string {
 		}
 	}
 	return out.String()
+}
+
+func indented(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text) + "\n"
 }
 
 func verdict(r health.Report) string {

@@ -165,7 +165,7 @@ func explainClientCertificate() []Explanation {
 			string(CodeClientCertNeeded), "the server asks for a client certificate",
 			"The server runs with --client-cert-auth or a --trusted-ca-file, and no certificate was given.",
 			"None: the connection was refused.",
-			[]string{"give one: --cert FILE --key FILE (kubeadm: /etc/kubernetes/pki/etcd/healthcheck-client.crt and .key)", "on a control-plane node, as root, leave the flags out: etcdops finds them"},
+			[]string{"give one: --cert FILE --key FILE (kubeadm: /etc/kubernetes/pki/etcd/healthcheck-client.crt and .key)", "on a control-plane node, as root, leave the flags out: they are found"},
 		},
 		{
 			string(CodeClientCertRefused), "the server does not accept the client certificate",

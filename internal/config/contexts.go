@@ -1,10 +1,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdops/etcdops/ops"
@@ -28,8 +29,12 @@ type Context struct {
 	CommandTimeout     string   `yaml:"command_timeout,omitempty" json:"command_timeout,omitempty"`
 }
 
-// contextName is what a context may be called: nothing that a shell or a path could take for something else.
-var contextName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$`) //nolint:gochecknoglobals // never written
+// validName reports whether a context may be called that: nothing that a shell or a path could take for something else.
+func validName(name string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return name != "" && len(name) <= 63 && strings.ContainsRune(letters, rune(name[0])) &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(letters+"._@-", r) })
+}
 
 // Check reports what is wrong with a context, as *ops.HintError; at says where it stands, for the message.
 func (c Context) Check(at string) error {
@@ -40,7 +45,7 @@ func (c Context) Check(at string) error {
 		}
 	}
 	switch {
-	case !contextName.MatchString(c.Name):
+	case !validName(c.Name):
 		return fail("name %q: 1 to 63 letters, digits, . _ @ -, a letter or digit first", c.Name)
 	case len(c.Endpoints) == 0 && c.DiscoverySRV == "":
 		return fail("%s names no endpoint and no discovery_srv", c.Name)
@@ -83,6 +88,29 @@ func (c Context) settings() map[string]any {
 		return false
 	})
 	return all
+}
+
+// Rows lists what the context sets for a table.
+func (c Context) Rows() [][]string {
+	skip := ""
+	if c.InsecureSkipVerify {
+		skip = "true"
+	}
+	return filled([][]string{
+		{"name", c.Name},
+		{keyEndpoints, strings.Join(c.Endpoints, ",")},
+		{keyCACert, c.CACert},
+		{keyCert, c.Cert},
+		{keyKey, c.Key},
+		{keyServerName, c.ServerName},
+		{keyInsecureSkipVerify, skip},
+		{keyDiscoverySRV, c.DiscoverySRV},
+		{keyDiscoverySRVName, c.DiscoverySRVName},
+		{keyUser, c.User},
+		{keyPasswordFile, c.PasswordFile},
+		{keyDialTimeout, c.DialTimeout},
+		{keyCommandTimeout, c.CommandTimeout},
+	})
 }
 
 // Contexts is the content of the file of contexts. They are a list and not a map, because names keep their case and
@@ -131,7 +159,7 @@ func (c *Contexts) Add(ctx Context, replace bool) error {
 	case i >= 0 && !replace:
 		return &ops.HintError{
 			Code: CodeContextExists, Class: ops.ClassUsage, Op: "add context", Member: ctx.Name,
-			Err: fmt.Errorf("a context of this name exists"), Hint: "--replace puts the new one in its place",
+			Err: errors.New("a context of this name exists"), Hint: "--replace puts the new one in its place",
 		}
 	case i >= 0:
 		c.Contexts[i] = ctx

@@ -2,17 +2,18 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Found is what this machine knows of the etcd that runs on it, or that its kube-apiserver uses.
 type Found struct {
-	Source    string // where it was found, for people: "running etcd, pid 812"; "" when nothing was
-	Endpoints []string
-	CACert    string
-	Cert      string // client certificate and its key; "" when none fits
-	Key       string
-	Note      string // something else worth knowing, for people
+	Source    string   `json:"source"` // where it was found, for people: "running etcd, pid 812"; "" when nothing was
+	Endpoints []string `json:"endpoints"`
+	CACert    string   `json:"cacert,omitempty"`
+	Cert      string   `json:"cert,omitempty"` // client certificate and its key; "" when none fits
+	Key       string   `json:"key,omitempty"`
+	Note      string   `json:"note,omitempty"` // something else worth knowing, for people
 }
 
 // candidate is one place that tells of an etcd, before its files have been looked at.
@@ -33,7 +34,7 @@ type pair struct{ cert, key string }
 //
 // It fails with a *ops.HintError when the machine's cluster is known to keep its data in something else than etcd.
 func Discover(root string) (Found, error) {
-	m := machine{root: root}
+	m := &machine{root: root}
 	for _, look := range []func() (candidate, bool){
 		m.runningEtcd, m.etcdManifest, m.apiserverManifest, m.runningAPIServer, m.serviceFile, m.knownLayout,
 	} {
@@ -44,8 +45,35 @@ func Discover(root string) (Found, error) {
 	return Found{}, m.otherStore()
 }
 
+// plainDefault reports whether f says no more than the defaults do.
+func (f Found) plainDefault() bool {
+	return len(f.Endpoints) == 1 && slices.Contains([]string{"http://127.0.0.1:2379", "http://localhost:2379"}, f.Endpoints[0])
+}
+
+// Context makes a context of what was found.
+func (f Found) Context(name string) Context {
+	return Context{Name: name, Endpoints: f.Endpoints, CACert: f.CACert, Cert: f.Cert, Key: f.Key}
+}
+
+// Rows lists what was found for a table.
+func (f Found) Rows() [][]string {
+	return filled([][]string{
+		{"found by", f.Source},
+		{keyEndpoints, strings.Join(f.Endpoints, ",")},
+		{keyCACert, f.CACert},
+		{keyCert, f.Cert},
+		{keyKey, f.Key},
+		{"note", f.Note},
+	})
+}
+
+// filled drops the rows without a value.
+func filled(rows [][]string) [][]string {
+	return slices.DeleteFunc(rows, func(row []string) bool { return row[1] == "" })
+}
+
 // choose picks the files of a candidate.
-func (m machine) choose(c candidate) Found {
+func (m *machine) choose(c candidate) Found {
 	f := Found{Source: c.source, Endpoints: c.endpoints, Note: c.note}
 	if !anySecure(c.endpoints) {
 		return f

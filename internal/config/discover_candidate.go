@@ -8,7 +8,7 @@ import (
 )
 
 // etcdCandidate makes a candidate of an etcd's settings; open turns a path of the etcd into one that can be opened.
-func (m machine) etcdCandidate(source string, s serverSettings, open func(string) string) candidate {
+func (m *machine) etcdCandidate(source string, s serverSettings, open func(string) string) candidate {
 	c := candidate{source: source, endpoints: s.clientEndpoints()}
 	for _, ca := range []string{s["ctl-cacert"], s["trusted-ca-file"]} {
 		if ca != "" {
@@ -30,7 +30,7 @@ func (m machine) etcdCandidate(source string, s serverSettings, open func(string
 }
 
 // clientPairsBeside lists the client certificates that distributions put beside a server's files.
-func (m machine) clientPairsBeside(file string, open func(string) string) []pair {
+func (m *machine) clientPairsBeside(file string, open func(string) string) []pair {
 	dir := path.Dir(file)
 	names := []string{"healthcheck-client", "admin", "client", "etcd-client", "../apiserver-etcd-client"}
 	out := make([]pair, 0, len(names)+1)
@@ -74,7 +74,7 @@ func apiserverCandidate(source string, s serverSettings, open func(string) strin
 }
 
 // serviceFile looks at the files that services of etcd read their variables from.
-func (m machine) serviceFile() (candidate, bool) {
+func (m *machine) serviceFile() (candidate, bool) {
 	for _, file := range []string{"/etc/etcd.env", "/etc/etcd/etcd.env", "/etc/default/etcd", "/etc/sysconfig/etcd", "/etc/etcd/etcd.conf"} {
 		data := m.read(m.path(file), maxDiscovered)
 		if data == nil {

@@ -61,9 +61,9 @@ func crt(dir string, names ...string) []pair {
 }
 
 // knownLayout looks for the certificates of a known distribution.
-func (m machine) knownLayout() (candidate, bool) {
+func (m *machine) knownLayout() (candidate, bool) {
 	for _, l := range layouts() {
-		c := candidate{source: l.name + "'s certificates", endpoints: []string{l.endpoint}}
+		c := candidate{source: "certificates of " + l.name, endpoints: []string{l.endpoint}}
 		for _, ca := range l.cas {
 			if m.exists(m.path(ca)) {
 				c.cas = append(c.cas, m.path(ca))
@@ -83,7 +83,7 @@ func (m machine) knownLayout() (candidate, bool) {
 }
 
 // expand turns a pair with stars into the pairs that are there.
-func (m machine) expand(p pair) []pair {
+func (m *machine) expand(p pair) []pair {
 	if !strings.Contains(p.key, "*") {
 		return []pair{{m.path(p.cert), m.path(p.key)}}
 	}
@@ -98,7 +98,7 @@ func (m machine) expand(p pair) []pair {
 }
 
 // otherStore says so when the machine's Kubernetes keeps its data in something else than etcd.
-func (m machine) otherStore() error {
+func (m *machine) otherStore() error {
 	for _, s := range []struct{ name, path, store string }{
 		{"MicroK8s", "/var/snap/microk8s/current", "dqlite"},
 		{"Canonical Kubernetes", "/var/snap/k8s/common/var/lib/k8s-dqlite", "dqlite"},

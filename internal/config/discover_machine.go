@@ -19,10 +19,14 @@ const (
 )
 
 // machine is the file system that discovery looks at; paths outside of it begin with /.
-type machine struct{ root string }
+type machine struct {
+	root     string
+	programs []process // running ones of interest, once surveyed
+	surveyed bool
+}
 
 // path turns a path of the machine into one that can be opened.
-func (m machine) path(p string) string {
+func (m *machine) path(p string) string {
 	if m.root == "" {
 		return p
 	}
@@ -30,7 +34,7 @@ func (m machine) path(p string) string {
 }
 
 // exists reports whether a file is there, readable or not. Paths from here on are ones that can be opened.
-func (m machine) exists(path string) bool {
+func (m *machine) exists(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil {
 		// A directory that this user may not enter: the file may be there, and its error says what to do.
@@ -40,14 +44,14 @@ func (m machine) exists(path string) bool {
 }
 
 // present reports whether anything is there.
-func (m machine) present(path string) bool {
+func (m *machine) present(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
 // read returns a regular file of at most limit bytes, nil when there is none that can be read. It never waits, whatever
 // the path leads to.
-func (m machine) read(path string, limit int64) []byte {
+func (m *machine) read(path string, limit int64) []byte {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil
@@ -64,7 +68,7 @@ func (m machine) read(path string, limit int64) []byte {
 }
 
 // glob returns the files that match a pattern, in the order of their names.
-func (m machine) glob(pattern string) []string {
+func (m *machine) glob(pattern string) []string {
 	matches, err := filepath.Glob(m.path(pattern))
 	if err != nil {
 		return nil
@@ -81,13 +85,16 @@ const (
 )
 
 // fitness judges a pair against the authority that the server trusts.
-func (m machine) fitness(p pair, ca string) int {
+func (m *machine) fitness(p pair, ca string) int {
 	if !m.exists(p.cert) || !m.exists(p.key) {
 		return unusable
 	}
-	certPEM := m.read(p.cert, maxDiscovered)
-	if certPEM == nil || m.read(p.key, maxDiscovered) == nil {
+	certPEM, keyPEM := m.read(p.cert, maxDiscovered), m.read(p.key, maxDiscovered)
+	switch {
+	case forbidden(p.cert), forbidden(p.key):
 		return hidden
+	case keyPEM == nil:
+		return unusable
 	}
 	certs := parseCertificates(certPEM)
 	if len(certs) == 0 {
@@ -104,6 +111,15 @@ func (m machine) fitness(p pair, ca string) int {
 		return outdated
 	}
 	return usable
+}
+
+// forbidden reports whether a file is there for others only.
+func forbidden(path string) bool {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		_ = file.Close() // only opened
+	}
+	return errors.Is(err, os.ErrPermission)
 }
 
 func parseCertificates(data []byte) []*x509.Certificate {

@@ -11,6 +11,8 @@ import (
 const manifestDir = "/etc/kubernetes/manifests/"
 
 // pod is what discovery needs of a pod.
+//
+//nolint:tagliatelle // Kubernetes named the fields
 type pod struct {
 	Spec struct {
 		Containers []container `yaml:"containers"`
@@ -24,6 +26,8 @@ type pod struct {
 }
 
 // container is what discovery needs of a container.
+//
+//nolint:tagliatelle // Kubernetes named the fields
 type container struct {
 	Command []string `yaml:"command"`
 	Args    []string `yaml:"args"`
@@ -89,7 +93,7 @@ func (p pod) hostPath(c container, file string) string {
 }
 
 // manifests calls use for each container of the static pods whose names begin with prefix, until it is satisfied.
-func (m machine) manifests(prefix string, use func(file string, c container, open func(string) string) bool) bool {
+func (m *machine) manifests(prefix string, use func(file string, c container, open func(string) string) bool) bool {
 	for _, file := range m.glob(manifestDir + prefix + "*") {
 		p, ok := parsePod(m.read(file, maxDiscovered))
 		if !ok {
@@ -106,7 +110,7 @@ func (m machine) manifests(prefix string, use func(file string, c container, ope
 }
 
 // etcdManifest looks for the static pod of an etcd.
-func (m machine) etcdManifest() (out candidate, ok bool) {
+func (m *machine) etcdManifest() (out candidate, ok bool) {
 	ok = m.manifests("etcd", func(file string, c container, open func(string) string) bool {
 		s := fromEnvironment(c.environment()).over(parseFlags(c.arguments()))
 		if s["listen-client-urls"] == "" && s["ctl-endpoints"] == "" {
@@ -119,7 +123,7 @@ func (m machine) etcdManifest() (out candidate, ok bool) {
 }
 
 // apiserverManifest looks for the static pod of a kube-apiserver.
-func (m machine) apiserverManifest() (out candidate, ok bool) {
+func (m *machine) apiserverManifest() (out candidate, ok bool) {
 	ok = m.manifests("kube-apiserver", func(file string, c container, open func(string) string) bool {
 		found, good := apiserverCandidate(file, parseFlags(c.arguments()), open)
 		out = found

@@ -97,6 +97,8 @@ func fromEnvironment(env map[string]string) serverSettings {
 }
 
 // parseServerFile reads the settings in etcd's own configuration file.
+//
+//nolint:tagliatelle // etcd named the fields
 func parseServerFile(data []byte) serverSettings {
 	var file struct {
 		Listen    string `yaml:"listen-client-urls"`
@@ -160,7 +162,7 @@ func (s serverSettings) clientEndpoints() []string {
 // splitURLs splits at commas and leaves out what is no URL, such as one with a variable that was not expanded.
 func splitURLs(list string) []string {
 	var out []string
-	for _, u := range strings.Split(list, ",") {
+	for u := range strings.SplitSeq(list, ",") {
 		u = strings.TrimSpace(u)
 		if parsed, err := url.Parse(u); err == nil && !strings.Contains(u, "$") && (parsed.Port() != "" || strings.HasPrefix(parsed.Scheme, "unix")) {
 			out = append(out, u)

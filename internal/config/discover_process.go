@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // process is a running program that may tell of an etcd.
@@ -16,8 +17,23 @@ type process struct {
 	args []string
 }
 
-// processes returns the running programs whose names are wanted, by pid.
-func (m machine) processes(wanted func(args []string) bool) []process {
+// processes returns the running programs that satisfy wanted, by pid.
+func (m *machine) processes(wanted func(args []string) bool) []process {
+	if !m.surveyed {
+		m.programs, m.surveyed = m.survey(), true
+	}
+	var out []process
+	for _, p := range m.programs {
+		if wanted(p.args) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// survey reads the command lines of the programs that discovery cares for. It goes through all processes of the machine,
+// so it does no more for each than it must.
+func (m *machine) survey() []process {
 	dir, err := os.Open(m.path("/proc"))
 	if err != nil {
 		return nil
@@ -28,27 +44,43 @@ func (m machine) processes(wanted func(args []string) bool) []process {
 		return nil
 	}
 	var out []process
+	start := make([]byte, 4<<10)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		args := m.commandLine(pid)
-		if len(args) > 0 && wanted(args) {
-			out = append(out, process{pid, args})
+		file := m.proc(pid, "cmdline")
+		args := splitArgs(readStart(file, start))
+		if len(args) == 0 || !isEtcd(args) && !isAPIServer(args) {
+			continue
+		}
+		if all := splitArgs(m.read(file, maxCommand)); len(all) > 0 { // it may have ended meanwhile
+			out = append(out, process{pid, all})
 		}
 	}
 	slices.SortFunc(out, func(a, b process) int { return a.pid - b.pid })
 	return out
 }
 
-// commandLine reads the arguments of a process, nil when it is gone or hidden.
-func (m machine) commandLine(pid int) []string {
-	data := m.read(m.path("/proc/"+strconv.Itoa(pid)+"/cmdline"), maxCommand)
-	if len(data) == 0 {
+// readStart reads what one call gives of a file.
+func readStart(path string, buf []byte) []byte {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
 		return nil
 	}
-	return strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
+	n, _ := file.Read(buf) // a process that is gone has no command line
+	_ = file.Close()
+	return buf[:n]
+}
+
+// splitArgs takes the content of a cmdline file apart.
+func splitArgs(data []byte) []string {
+	text := strings.TrimRight(string(data), "\x00")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\x00")
 }
 
 // isEtcd tells etcd, and this program being one.
@@ -66,7 +98,7 @@ func isAPIServer(args []string) bool { return path.Base(args[0]) == "kube-apiser
 
 // runningEtcd looks for an etcd among the processes. Of several, the one on etcd's usual port is taken, or on kOps'
 // for the objects of Kubernetes (its events have one of their own).
-func (m machine) runningEtcd() (candidate, bool) {
+func (m *machine) runningEtcd() (candidate, bool) {
 	found := m.processes(isEtcd)
 	if len(found) == 0 {
 		return candidate{}, false
@@ -106,7 +138,7 @@ func portRank(c candidate) int {
 
 // etcdProcess reads the settings of a running etcd: its configuration file alone if it has one, as etcd does, or its
 // variables and flags.
-func (m machine) etcdProcess(p process) candidate {
+func (m *machine) etcdProcess(p process) candidate {
 	source := fmt.Sprintf("running etcd, pid %d", p.pid)
 	open := m.inProcess(p.pid)
 	flags := parseFlags(p.args[1:])
@@ -120,13 +152,13 @@ func (m machine) etcdProcess(p process) candidate {
 	return m.etcdCandidate(source, s, open)
 }
 
-func (m machine) proc(pid int, name string) string {
+func (m *machine) proc(pid int, name string) string {
 	return m.path("/proc/" + strconv.Itoa(pid) + "/" + name)
 }
 
 // inProcess turns a path that a process uses into one that can be opened here. A container sees other files than this
 // program: they are reached through /proc/PID/root, unless the same file has the same name here.
-func (m machine) inProcess(pid int) func(string) string {
+func (m *machine) inProcess(pid int) func(string) string {
 	return func(file string) string {
 		if !path.IsAbs(file) {
 			if cwd, err := os.Readlink(m.proc(pid, "cwd")); err == nil {
@@ -146,7 +178,7 @@ func (m machine) inProcess(pid int) func(string) string {
 }
 
 // runningAPIServer looks for a kube-apiserver among the processes.
-func (m machine) runningAPIServer() (candidate, bool) {
+func (m *machine) runningAPIServer() (candidate, bool) {
 	for _, p := range m.processes(isAPIServer) {
 		source := fmt.Sprintf("running kube-apiserver, pid %d", p.pid)
 		if c, ok := apiserverCandidate(source, parseFlags(p.args[1:]), m.inProcess(p.pid)); ok {

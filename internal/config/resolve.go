@@ -32,7 +32,8 @@ type Resolved struct {
 	Config   ops.Config
 	Context  string // the context in use, "" without one
 	Settings []Setting
-	Notices  []string // one line each, for the error stream: what was found on this machine, what is unwise
+	Notices  []string // one line each, for the error stream: what was found on this machine
+	Advice   []string // one line each, for people at a terminal: what is unwise
 
 	password passwordSource
 }
@@ -69,19 +70,13 @@ func Resolve(ctx context.Context, req Request) (Resolved, error) {
 	}
 	r.Config.Auth, r.password = l.credentials()
 	r.Settings = l.settings()
-	r.Notices = notices(notice, l.visiblePassword())
+	if notice != "" {
+		r.Notices = append(r.Notices, notice)
+	}
+	if visible := l.visiblePassword(); visible != "" {
+		r.Advice = append(r.Advice, fmt.Sprintf("warning: %s shows the secret to every user of this machine: use --%s", visible, keyPasswordFile))
+	}
 	return r, nil
-}
-
-func notices(found, visible string) []string {
-	var out []string
-	if found != "" {
-		out = append(out, found)
-	}
-	if visible != "" {
-		out = append(out, fmt.Sprintf("warning: %s shows the secret to every user of this machine: use --%s", visible, keyPasswordFile))
-	}
-	return out
 }
 
 // addContext adds the context that was named, or the file's current one, and returns its name.
@@ -147,7 +142,7 @@ func (l *layers) addDiscovery(root string, inContext bool) (string, error) {
 	if err != nil && !named {
 		return "", err
 	}
-	if err != nil || found.Source == "" || named && found.CACert == "" {
+	if err != nil || found.Source == "" || found.plainDefault() || named && found.CACert == "" {
 		return "", nil //nolint:nilerr // endpoints were named: what this machine runs instead of etcd does not matter
 	}
 	settings := found.settings(!named, !l.given(keyCACert), !l.given(keyCert) && !l.given(keyKey))

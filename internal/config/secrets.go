@@ -84,7 +84,7 @@ func (r *Resolved) ReadSecrets(in SecretInput) error {
 			}
 		}
 		if notice := openToAll(r.password.file); notice != "" {
-			r.Notices = append(r.Notices, notice)
+			r.Advice = append(r.Advice, notice)
 		}
 		r.Config.Auth.Password = password
 	case r.password.ask && in.Prompt == nil:

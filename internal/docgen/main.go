@@ -1,4 +1,5 @@
-// Command docgen writes the generated parts of docs/: the command reference, from the command tree itself.
+// Command docgen writes the generated parts of docs/: the command reference, from the command tree itself,
+// and the page of error codes.
 // With -check it writes nothing and fails when what is there differs.
 package main
 
@@ -38,9 +39,19 @@ func run(docs string, check bool) error {
 	if err := generate(fresh); err != nil {
 		return err
 	}
-	reference := filepath.Join(docs, "reference")
+	reference, codes := filepath.Join(docs, "reference"), filepath.Join(docs, "codes.md")
+	var page bytes.Buffer
+	if err := cmd.Codes(&page); err != nil {
+		return err
+	}
 	if check {
+		if have, err := os.ReadFile(codes); err != nil || !bytes.Equal(have, page.Bytes()) {
+			return fmt.Errorf("%s is not up to date: run make docs", codes)
+		}
 		return compare(fresh, reference)
+	}
+	if err := os.WriteFile(codes, page.Bytes(), 0o644); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(reference); err != nil {
 		return err

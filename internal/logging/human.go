@@ -83,13 +83,14 @@ func formatLine(entry zapcore.Entry, fields []zapcore.Field, whole bool) string 
 		b.WriteString(entry.LoggerName + ": ")
 	}
 	b.WriteString(printable(entry.Message))
-	prefix := ""
+	var namespace []string
 	for _, field := range fields {
 		if field.Type == zapcore.NamespaceType {
-			prefix += field.Key + "."
+			namespace = append(namespace, field.Key)
 			continue
 		}
-		b.WriteString(" " + prefix + field.Key + "=" + formatValue(field, whole))
+		key := strings.Join(append(slices.Clone(namespace), field.Key), ".")
+		b.WriteString(" " + key + "=" + formatValue(field, whole))
 	}
 	return b.String()
 }

@@ -20,11 +20,11 @@ import (
 // Options say where and how to log.
 type Options struct {
 	Out      io.Writer
-	Terminal bool          // lines for people instead of JSON
-	Color    bool          // colour the level; with Terminal only
-	Width    func() int    // columns that an informational line may have; nil or 0: any. With Terminal only
-	Level    zapcore.Level // entries below it are dropped
-	OnFatal  func(Failure) // called once an entry of level fatal or panic is written; see Guard
+	Terminal bool             // lines for people instead of JSON
+	Color    bool             // colour the level; with Terminal only
+	Width    func() int       // columns that an informational line may have; nil or 0: any. With Terminal only
+	Level    zapcore.Level    // entries below it are dropped
+	OnFatal  func(FatalError) // called once an entry of level fatal or panic is written; see Guard
 }
 
 // New makes a logger. Its JSON is upstream's: same keys, same time format, same sampling.

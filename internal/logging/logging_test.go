@@ -101,9 +101,9 @@ func TestFatalIsWrittenAndHandedOver(t *testing.T) {
 		"panic": func(lg *zap.Logger) { lg.Sugar().Panicf("failed to save: %s", "disk is gone") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			failures := make(chan Failure, 1)
+			failures := make(chan FatalError, 1)
 			var out bytes.Buffer
-			lg := New(Options{Out: &out, Terminal: true, OnFatal: func(f Failure) { failures <- f }})
+			lg := New(Options{Out: &out, Terminal: true, OnFatal: func(f FatalError) { failures <- f }})
 			returned := make(chan struct{})
 			go func() {
 				log(lg)
@@ -128,6 +128,7 @@ func TestSlogHandler(t *testing.T) {
 		out.Reset()
 		return Slog(New(Options{Out: &out})).Handler()
 	}, func(t *testing.T) map[string]any {
+		t.Helper()
 		flat := decode(t, out.Bytes())
 		for from, to := range map[string]string{"ts": slog.TimeKey, "msg": slog.MessageKey} {
 			if value, ok := flat[from]; ok {

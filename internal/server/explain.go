@@ -1,10 +1,15 @@
 package server
 
-import "github.com/etcdops/etcdops/ops"
+import (
+	"slices"
+
+	"github.com/etcdops/etcdops/ops"
+)
 
 // Explanations lists what `etcdops explain` tells about this package's codes.
 func Explanations() []ops.Explanation {
-	return append(append(settingExplanations(), fileExplanations()...), runExplanations()...)
+	return slices.Concat(settingExplanations(), certificateExplanations(), addressExplanations(), directoryExplanations(),
+		clusterExplanations(), runExplanations())
 }
 
 func settingExplanations() []ops.Explanation {
@@ -39,6 +44,11 @@ func settingExplanations() []ops.Explanation {
 			Danger: "On other processors atomic operations and memory order are not tested.",
 			Fix:    []string{"set ETCD_UNSUPPORTED_ARCH to the processor's name to run it all the same"},
 		},
+	}
+}
+
+func certificateExplanations() []ops.Explanation {
+	return []ops.Explanation{
 		{
 			Code: "ETO-3010", Title: "certificate or key cannot be used",
 			Cause:  "A TLS file is missing, cannot be read by the member's user, is no PEM, or its partner was not given.",
@@ -69,6 +79,11 @@ func settingExplanations() []ops.Explanation {
 			Danger: "Every connection with a client certificate would be refused.",
 			Fix:    []string{"openssl crl -in FILE -outform DER -out FILE.der"},
 		},
+	}
+}
+
+func addressExplanations() []ops.Explanation {
+	return []ops.Explanation{
 		{
 			Code: "ETO-3020", Title: "port in use",
 			Cause:  "Another process listens on a port that this member needs, most often another etcd.",
@@ -84,7 +99,7 @@ func settingExplanations() []ops.Explanation {
 	}
 }
 
-func fileExplanations() []ops.Explanation {
+func directoryExplanations() []ops.Explanation {
 	return []ops.Explanation{
 		{
 			Code: "ETO-3030", Title: "data directory cannot be used",
@@ -102,7 +117,7 @@ func fileExplanations() []ops.Explanation {
 			Code: "ETO-3032", Title: "data directory of another cluster",
 			Cause:  "The directory holds a member of a cluster that shares nothing with --initial-cluster, or the peers answer with another cluster ID. etcd ignores --initial-cluster once a member has started.",
 			Danger: "The member would serve the other cluster's data under this one's name, or wait for ever for peers that ignore it.",
-			Fix:    []string{"check --data-dir", "if the directory is right, leave --initial-cluster out", "if the cluster was rebuilt: etcdops recover member NAME"},
+			Fix:    []string{"check --data-dir", "if the directory is right, leave --initial-cluster out", "if the cluster was rebuilt: etcdops explain replace-member"},
 		},
 		{
 			Code: "ETO-3033", Title: "data of a newer etcd",
@@ -114,19 +129,24 @@ func fileExplanations() []ops.Explanation {
 			Code: "ETO-3034", Title: "not a member's data directory",
 			Cause:  "The directory belongs to a v2 proxy, or its database is missing beside its log.",
 			Danger: "Starting could cover up that data is missing.",
-			Fix:    []string{"check --data-dir", "etcdops recover member NAME takes the data from the others"},
+			Fix:    []string{"check --data-dir", "otherwise replace the member, which takes the data from the others: etcdops explain replace-member"},
 		},
+	}
+}
+
+func clusterExplanations() []ops.Explanation {
+	return []ops.Explanation{
 		{
 			Code: "ETO-3035", Title: "member was removed",
 			Cause:  "The cluster removed this member while it ran or was down. It cannot come back under its old ID.",
 			Danger: "None for the cluster: it goes on without this member.",
-			Fix:    []string{"etcdops recover member NAME adds it again with an empty directory", "or retire the machine"},
+			Fix:    []string{"to have it back, add it again with an empty directory: etcdops explain replace-member", "or retire the machine"},
 		},
 		{
 			Code: "ETO-3036", Title: "cluster runs already",
 			Cause:  "The settings say to bootstrap a new cluster, but a peer answers from a running one. Either this member's data directory was lost, or it was added and must start with --initial-cluster-state=existing.",
 			Danger: "A member that starts empty under its old ID forgets what it voted for and acknowledged: acknowledged writes can vanish.",
-			Fix:    []string{"etcdops recover member NAME", "a member that was just added: --initial-cluster-state=existing"},
+			Fix:    []string{"replace the member: etcdops explain replace-member", "a member that was just added: --initial-cluster-state=existing"},
 		},
 		{
 			Code: "ETO-3037", Title: "cluster does not expect this member",
@@ -138,7 +158,7 @@ func fileExplanations() []ops.Explanation {
 			Code: "ETO-3038", Title: "data directory damaged",
 			Cause:  "The log or the database ends too early, contradicts the other, or differs from the other members' data.",
 			Danger: "Deleting the directory by hand and starting again can lose acknowledged writes.",
-			Fix:    []string{"etcdops recover member NAME", "with most members damaged: etcdops rebuild-cluster"},
+			Fix:    []string{"replace the member: etcdops explain replace-member", "with most members damaged: etcdops explain quorum-lost"},
 		},
 	}
 }
@@ -173,7 +193,7 @@ func runExplanations() []ops.Explanation {
 			Code: "ETO-3052", Title: "disk failed",
 			Cause:  "Reading or writing the data directory gave an input/output error, or its file system became read-only.",
 			Danger: "A disk that fails once fails again; starting on it can damage what is left.",
-			Fix:    []string{"dmesg", "on a good disk: etcdops recover member NAME"},
+			Fix:    []string{"dmesg", "on a good disk: etcdops explain replace-member"},
 		},
 		{
 			Code: "ETO-3053", Title: "listener ended",

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/pkg/v3/flags"
@@ -107,7 +108,11 @@ func (set *flagSet) explainWord(args []string, word string) error {
 // suggest names the flag that was meant.
 func (set *flagSet) suggest(name string) string {
 	var names []string
-	set.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	set.VisitAll(func(f *flag.Flag) {
+		if !slices.Contains(ignoredFlags(), f.Name) {
+			names = append(names, f.Name)
+		}
+	})
 	if moved := formerFlag(name, names); moved != "" {
 		return moved
 	}

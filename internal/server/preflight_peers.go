@@ -102,7 +102,7 @@ func askPeers(ctx context.Context, cfg *embed.Config, urls []string, limit time.
 	defer client.CloseIdleConnections()
 	answers := make(chan peerAnswer, len(urls))
 	for _, u := range urls {
-		go func() { answers <- askPeer(ctx, client, u) }()
+		go func() { answers <- askPeer(ctx, client, u, limit) }()
 	}
 	var all []peerAnswer
 	for range urls {
@@ -113,7 +113,7 @@ func askPeers(ctx context.Context, cfg *embed.Config, urls []string, limit time.
 }
 
 // askPeer reads one member's list of members and the ID of its cluster.
-func askPeer(ctx context.Context, client *http.Client, peer string) peerAnswer {
+func askPeer(ctx context.Context, client *http.Client, peer string, limit time.Duration) peerAnswer {
 	answer := peerAnswer{url: peer}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, peer+"/members", http.NoBody)
 	if err != nil {
@@ -122,10 +122,7 @@ func askPeer(ctx context.Context, client *http.Client, peer string) peerAnswer {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		if failure, ok := errors.AsType[*url.Error](err); ok {
-			err = failure.Err // the URL is named already
-		}
-		answer.err = err
+		answer.err = askFailure(err, limit)
 		return answer
 	}
 	defer func() { _ = response.Body.Close() }() // only read
@@ -135,6 +132,17 @@ func askPeer(ctx context.Context, client *http.Client, peer string) peerAnswer {
 	id, err := strconv.ParseUint(response.Header.Get("X-Etcd-Cluster-ID"), 16, 64)
 	answer.cluster, answer.err = ops.ClusterID(id), err
 	return answer
+}
+
+// askFailure words why a peer did not answer; its URL is named beside.
+func askFailure(err error, limit time.Duration) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v", limit)
+	}
+	if failure, ok := errors.AsType[*url.Error](err); ok {
+		err = failure.Err
+	}
+	return cause(err)
 }
 
 // judgeRestart refuses a data directory when peers answer and all of them are another cluster: raft would drop every
@@ -158,7 +166,7 @@ func judgeRestart(cfg *embed.Config, state dirState, answers []peerAnswer) error
 	}
 	return refusal("ETO-3032", cfg.Dir,
 		fmt.Errorf("it belongs to cluster %s (member %s), but the peer %s is in cluster %s", state.cluster, state.member, other.url, other.cluster),
-		"check --data-dir and --initial-cluster; a member whose cluster was rebuilt joins again with an empty directory: etcdops recover member "+cfg.Name)
+		"check --data-dir and --initial-cluster; a member whose cluster was rebuilt joins again with an empty directory: etcdops explain replace-member")
 }
 
 // judgeBootstrap refuses to bootstrap a cluster that runs already.
@@ -167,10 +175,10 @@ func judgeBootstrap(cfg *embed.Config, configured types.URLsMap, answers []peerA
 	for _, a := range answers {
 		for _, m := range a.members {
 			switch {
-			case m.ID == self.ID && m.IsStarted():
+			case m.ID == self.ID && len(m.ClientURLs) > 0: // a member tells its client URLs when it first serves
 				return refusal("ETO-3036", cfg.Dir,
 					fmt.Errorf("the directory is empty, but %s knows this member (%s) as one that has run: its data is lost", a.url, m.ID),
-					"etcdops recover member "+cfg.Name+"; starting it empty under its old ID would lose acknowledged writes")
+					"replace it (etcdops explain replace-member): starting it empty under its old ID would lose acknowledged writes")
 			case m.ID != self.ID && sharesURL(m, self):
 				return refusal("ETO-3036", cfg.Dir, fmt.Errorf("%s runs a cluster already and waits for this member (%s)", a.url, m.ID),
 					"--initial-cluster-state=existing")

@@ -11,7 +11,9 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zapgrpc"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/etcdops/etcdops/internal/logging"
 	"github.com/etcdops/etcdops/ops"
@@ -22,10 +24,11 @@ import (
 // etcd's host whitelist and CORS rules apply to Handlers; etcd's users and roles apply to neither Handlers nor Register:
 // both authorise for themselves.
 type Options struct {
-	Logger   func(onFatal func(logging.Failure)) *zap.Logger // nil: as the upstream log settings say
-	Handlers map[string]http.Handler                         // by path pattern, on every client URL that serves HTTP
-	Register func(*grpc.Server)                              // further gRPC services on every client URL
-	Notify   func(state string)                              // told the member's state in systemd's words; nil: nobody
+	Logger   func(onFatal func(logging.FatalError)) *zap.Logger // nil: as the upstream log settings say
+	Handlers map[string]http.Handler                            // by path pattern, on every client URL that serves HTTP
+	Register func(*grpc.Server)                                 // further gRPC services on every client URL
+	Notify   func(state string)                                 // told the member's state in systemd's words; nil: nobody
+	Global   bool                                               // what gRPC and others log in this process goes to the member's log too
 }
 
 // Server is a member that runs in this process.
@@ -35,8 +38,8 @@ type Server struct {
 	log      *zap.Logger
 	notify   func(state string)
 
-	fatal    chan logging.Failure // at most one is taken
-	stopping chan struct{}        // closed by the first Stop
+	fatal    chan logging.FatalError // at most one is taken
+	stopping chan struct{}           // closed by the first Stop
 	stop     sync.Once
 	done     chan struct{} // closed once the member has ended
 	end      sync.Once
@@ -55,7 +58,7 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 	}
 	srv := &Server{
 		settings: s, notify: opts.Notify,
-		fatal: make(chan logging.Failure, 1), stopping: make(chan struct{}), done: make(chan struct{}),
+		fatal: make(chan logging.FatalError, 1), stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	if srv.notify == nil {
 		srv.notify = func(string) {}
@@ -63,6 +66,9 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 	cfg := *s.Config
 	if err := srv.setLogger(&cfg, opts.Logger); err != nil {
 		return nil, err
+	}
+	if opts.Global {
+		setGlobalLoggers(&cfg, srv.log)
 	}
 	for _, note := range append(s.Warnings, notes...) {
 		srv.log.Warn(note)
@@ -74,12 +80,13 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 	}
 	srv.notify("STATUS=listening; waiting for a quorum of the cluster")
 	go srv.watch()
+	go srv.reportWaiting()
 	return srv, nil
 }
 
 // setLogger gives the member a logger that hands fatal entries to us: etcd would end the process, with a line in its log
 // as the only reason.
-func (s *Server) setLogger(cfg *embed.Config, build func(func(logging.Failure)) *zap.Logger) error {
+func (s *Server) setLogger(cfg *embed.Config, build func(func(logging.FatalError)) *zap.Logger) error {
 	if build != nil {
 		s.log = build(s.fail)
 	} else {
@@ -92,6 +99,18 @@ func (s *Server) setLogger(cfg *embed.Config, build func(func(logging.Failure)) 
 	s.log = logging.Without(s.log, s.isEndOfListener)
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(s.log)
 	return nil
+}
+
+// setGlobalLoggers makes lg the log of zap's globals and of gRPC, as upstream's program does; gRPC's informational lines
+// are for debugging. It must come before anything uses gRPC.
+func setGlobalLoggers(cfg *embed.Config, lg *zap.Logger) {
+	zap.ReplaceGlobals(lg)
+	debugging := cfg.LogLevel == zap.DebugLevel.String()
+	grpc.EnableTracing = debugging
+	if !debugging {
+		lg = lg.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
+	}
+	grpclog.SetLoggerV2(zapgrpc.NewLogger(lg))
 }
 
 // isEndOfListener recognises what etcd logs, as errors with stack traces, for each listener that it closes itself.
@@ -111,7 +130,7 @@ func (s *Server) isEndOfListener(entry zapcore.Entry) bool {
 }
 
 // fail takes the first fatal entry; those that follow are its consequences.
-func (s *Server) fail(f logging.Failure) {
+func (s *Server) fail(f logging.FatalError) {
 	select {
 	case s.fatal <- f:
 	default:

@@ -13,6 +13,9 @@ import (
 // closest returns the candidate that text was most likely meant to be, or "": the fewest edits, else one that starts
 // with text.
 func closest(text string, candidates []string) string {
+	if len(text) < 3 {
+		return "" // anything would be close
+	}
 	best, bestDistance := "", 2+len(text)/4
 	slices.Sort(candidates)
 	for _, candidate := range candidates {
