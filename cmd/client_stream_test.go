@@ -182,3 +182,40 @@ func TestOwnExitCodes(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandsThatWait are those that go on until they are stopped.
+func TestCommandsThatWait(t *testing.T) {
+	t.Parallel()
+	here, there := clustertest.New(t, clustertest.Options{}), clustertest.New(t, clustertest.Options{})
+	if _, err := here.Client(t).Put(t.Context(), "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	etcdops := etcdopsProgram(t, "etcdops", "ETCDOPS_ENDPOINTS="+here.Members[0].ClientURL)
+	for line, want := range map[string]string{
+		`watch k --rev 2 -- sh -c echo>&2;echo~$ETCD_WATCH_KEY=$ETCD_WATCH_VALUE`: "PUT\nk\nv\n\"k\"=\"v\"\n",
+		"watch k --rev 2 -w json": `{"Header":{`,
+		"elect name me":           "name/",
+		"lock other":              "other/",
+	} {
+		args := strings.Fields(line)
+		args[len(args)-1] = strings.ReplaceAll(args[len(args)-1], "~", " ")
+		r := start(t, etcdops, args...)
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(r.out, got); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v %s, want %q", line, got, err, r.err, want)
+		}
+		_ = r.cmd.Process.Kill()
+		r.end(t)
+	}
+
+	// A mirror copies what is there, and says nothing.
+	watching, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	mirrored := there.Client(t).Watch(watching, "k", clientv3.WithRev(1))
+	mirror := start(t, etcdops, "make-mirror", there.Members[0].ClientURL)
+	if response := <-mirrored; response.Err() != nil || len(response.Events) != 1 || string(response.Events[0].Kv.Value) != "v" {
+		t.Errorf("the mirror has %+v", response)
+	}
+	_ = mirror.cmd.Process.Signal(syscall.SIGINT)
+	mirror.end(t)
+}
