@@ -13,11 +13,10 @@ import (
 )
 
 // upstreamExitCodes stands in the help of every command that runs upstream's code, which ends the process by itself.
-const upstreamExitCodes = `Output and exit codes are etcdctl's: 0 ok, 1 failure, 2 bad connection, 3 invalid input (txn, watch),
-4 unsupported format or option, or an error of the server, 5 interrupted or cluster not healthy, 6 I/O error,
-128 bad arguments.
-Before it starts etcdops exits with 2 for bad usage, 4 when a safety guard refuses (nothing was changed),
-5 when no endpoint can be reached, 130 when interrupted.`
+const upstreamExitCodes = `Exit codes are etcdctl's: 0 ok, 1 failure, 2 bad connection, 3 invalid input (txn, watch), 4 unsupported option or an error
+of the server, 5 interrupted or cluster not healthy, 6 input or output, 128 bad arguments.
+Before its code runs they are etcdops' own: 2 usage, 4 refused by a safety guard (nothing changed), 5 no quorum or
+unreachable, 130 interrupted.`
 
 // newClientCmds are etcdctl's commands, by etcdctl's own code under our settings and guards.
 func newClientCmds(a *app) []*cobra.Command {
@@ -96,10 +95,7 @@ func (a *app) mount(cmd *cobra.Command, prepare func(*cobra.Command) error) {
 		cmd.RunE = needSubcommand
 		return
 	}
-	if cmd.Long == "" {
-		cmd.Long = cmd.Short
-	}
-	cmd.Long = strings.TrimSpace(cmd.Long) + "\n\n" + upstreamExitCodes
+	cmd.Annotations = map[string]string{annotationExitCodes: upstreamExitCodes}
 	cmd.Run = nil
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := prepare(cmd); err != nil {
@@ -118,6 +114,7 @@ func needSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	err := fmt.Errorf("unknown command %q", args[0])
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		err = fmt.Errorf("unknown command %q: did you mean %s?", args[0], strings.Join(near, " or "))

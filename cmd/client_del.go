@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdops/etcdops/internal/ui"
@@ -25,7 +26,7 @@ const dryRunKeys = 10
 // guardDel makes del ask before it deletes a range.
 func (a *app) guardDel(cmd *cobra.Command) {
 	var yes, dryRun bool
-	cmd.Long = delHelp + "\n\n" + upstreamExitCodes
+	cmd.Long = delHelp
 	cmd.Flags().BoolVar(&yes, "yes", false, "delete a range without asking")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be deleted, and delete nothing")
 	wrap(cmd, func(cmd *cobra.Command, args []string) (bool, error) {
@@ -33,19 +34,26 @@ func (a *app) guardDel(cmd *cobra.Command) {
 		if !isRange && dryRun && len(args) == 1 {
 			r, isRange = ops.ScanOptions{Key: args[0], End: args[0] + "\x00"}, true
 		}
-		if !isRange || (yes && !dryRun) {
+		switch {
+		case !isRange:
 			return false, nil
+		case yes && !dryRun:
+			return false, noDelay(cmd)
 		}
 		if _, err := a.upstreamFormat(cmd); err != nil {
 			return true, err
 		}
-		return a.askDel(cmd, r, describeRange(r), dryRun)
+		return a.askDel(cmd, r, describeRange(cmd.Flags(), args), dryRun)
 	})
 }
 
 // askDel counts the keys of a range, and asks whether to delete them; done when they must not be.
 func (a *app) askDel(cmd *cobra.Command, r ops.ScanOptions, what string, dryRun bool) (done bool, err error) {
-	cluster, err := a.dial(cmd)
+	resolved, err := a.resolve(cmd)
+	if err != nil {
+		return true, err
+	}
+	cluster, err := ops.Dial(cmd.Context(), resolved.Config)
 	if err != nil {
 		return true, err
 	}
@@ -64,9 +72,11 @@ func (a *app) askDel(cmd *cobra.Command, r ops.ScanOptions, what string, dryRun 
 	if err != nil {
 		return true, err
 	}
-	// Upstream's own guard of two keys is to wait for two seconds.
-	return false, cmd.Flags().Set("range", "true")
+	return false, noDelay(cmd)
 }
+
+// noDelay keeps upstream's code from its own guard of two keys, which is to wait for two seconds.
+func noDelay(cmd *cobra.Command) error { return cmd.Flags().Set("range", "true") }
 
 // countKeys counts a range and reads its first keys, without values.
 func countKeys(ctx context.Context, cluster *ops.Cluster, r ops.ScanOptions) (count int64, first []string, err error) {
@@ -96,18 +106,18 @@ func (a *app) showDel(count int64, first []string, what string) error {
 }
 
 // describeRange names a range as its user typed it.
-func describeRange(r ops.ScanOptions) string {
+func describeRange(flags *pflag.FlagSet, args []string) string {
 	switch {
-	case r.Key == "\x00" && r.End == "\x00":
+	case len(args) == 2:
+		return "from " + args[0] + " to before " + args[1]
+	case args[0] == "":
 		return "(all keys of the cluster)"
-	case r.End == "\x00":
-		return "from " + r.Key + " on"
-	case r.End == r.Key+"\x00":
-		return "named " + r.Key
-	case r.End == clientv3.GetPrefixRangeEnd(r.Key):
-		return "under " + r.Key
+	case flagOn(flags, "from-key"):
+		return "from " + args[0] + " on"
+	case flagOn(flags, "prefix"):
+		return "under " + args[0]
 	}
-	return "from " + r.Key + " to before " + r.End
+	return "named " + args[0]
 }
 
 func keys(n int64) string {

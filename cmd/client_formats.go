@@ -26,7 +26,7 @@ func (a *app) upstreamFormat(cmd *cobra.Command) (string, error) {
 	if format == "" {
 		return "simple", nil
 	}
-	known := upstreamFormats(strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" "))
+	known := upstreamFormats(commandPath(cmd))
 	if !slices.Contains(known, format) {
 		return "", &ops.HintError{
 			Code: codeFormat, Class: ops.ClassUsage, Op: cmd.CommandPath(),

@@ -3,6 +3,8 @@ package cmd
 import (
 	"context"
 	"errors"
+	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,9 +23,12 @@ whole. When the rest cannot be had, because the connection is lost for good or t
 error says how many keys came, and the exit code is not 0 (5 unreachable, 1 otherwise).
 Other orders (--sort-by, --order DESCEND) and revision filters are answered in one piece that must fit in memory.`
 
+// scanGCPercent keeps the memory of a long scan small: what it holds at any time is little, what it drops is much.
+const scanGCPercent = 50
+
 // streamGet makes get print large ranges as they come.
 func (a *app) streamGet(cmd *cobra.Command) {
-	cmd.Long = getHelp + "\n\n" + upstreamExitCodes
+	cmd.Long = getHelp
 	wrap(cmd, func(cmd *cobra.Command, args []string) (bool, error) {
 		opts, ok := scanOptions(cmd.Flags(), args)
 		if !ok {
@@ -43,6 +48,9 @@ func (a *app) streamGet(cmd *cobra.Command) {
 		cluster, err := a.dial(cmd)
 		if err != nil {
 			return true, err
+		}
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(scanGCPercent)
 		}
 		return true, errors.Join(printRange(cmd.Context(), cluster, opts, out), cluster.Close())
 	})

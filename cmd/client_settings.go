@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -43,18 +44,8 @@ func (a *app) prepareOffline(cmd *cobra.Command) error {
 	return nil
 }
 
-// reach makes sure that an endpoint answers, so that an error says which stage of connecting failed and why: etcdctl's
-// code only says that its time was up. It costs one connection and no request.
-func (a *app) reach(cmd *cobra.Command, cfg ops.Config) error {
-	cfg.Auth = ops.Auth{} // each authentication is a proposal; upstream's code makes its own
-	cluster, err := ops.Dial(cmd.Context(), cfg)
-	if err != nil {
-		return err
-	}
-	return cluster.Close()
-}
-
-// handOver sets the flags that etcdctl's code reads to the resolved settings. Secrets stay in this process.
+// handOver sets the flags that etcdctl's code reads to the resolved settings. Secrets stay in this process. The
+// variables stay for the commands that watch and lock run, but ETCDCTL_API, which etcdctl only grumbles about.
 func handOver(cmd *cobra.Command, r config.Resolved, format string) error {
 	settings := map[string]string{}
 	for _, s := range r.Settings {
@@ -100,6 +91,9 @@ func handOver(cmd *cobra.Command, r config.Resolved, format string) error {
 	} {
 		fix(flags, name, value)
 	}
+	if err := os.Unsetenv("ETCDCTL_API"); err != nil {
+		return err
+	}
 	// Some code asks whether there is a limit at all. A variable of etcdctl's marks the flag by itself.
 	flags.Lookup("command-timeout").Changed = origin(r, "command-timeout") != config.OriginDefault && os.Getenv("ETCDCTL_COMMAND_TIMEOUT") == ""
 	return nil
@@ -116,10 +110,22 @@ func origin(r config.Resolved, name string) config.OriginKind {
 
 // fixedValue is a flag's value that nothing changes any more. Upstream's code reads ETCDCTL_ variables once more, over what
 // was resolved, and ends the process where a flag is set as well; both find a flag that is unset and cannot be.
-type fixedValue struct{ kind, text string }
+type fixedValue struct {
+	kind, text string
+	secret     bool
+}
 
 // String implements pflag.Value.
 func (v fixedValue) String() string { return v.text }
+
+// Format implements fmt.Formatter: with --debug upstream's code prints all flags, and a secret must not be among them.
+func (v fixedValue) Format(f fmt.State, _ rune) {
+	if v.secret && v.text != "" {
+		_, _ = io.WriteString(f, "********")
+		return
+	}
+	_, _ = io.WriteString(f, v.text)
+}
 
 // Type implements pflag.Value.
 func (v fixedValue) Type() string { return v.kind }
@@ -129,7 +135,8 @@ func (fixedValue) Set(string) error { return nil }
 
 func fix(flags *pflag.FlagSet, name, value string) {
 	f := flags.Lookup(name)
-	f.Value, f.Changed = fixedValue{f.Value.Type(), value}, false
+	secret := name == "password" || name == "auth-jwt-token"
+	f.Value, f.Changed = fixedValue{f.Value.Type(), value, secret}, false
 }
 
 func csvLine(fields []string) (string, error) {

@@ -65,5 +65,5 @@ func (a *app) finish(ctx context.Context, err error) int {
 
 // usageError says what was wrong with the words typed, and where the right ones are listed.
 func usageError(cmd *cobra.Command, err error) error {
-	return &ops.HintError{Code: "ETO-2001", Class: ops.ClassUsage, Op: cmd.CommandPath(), Err: err, Hint: cmd.CommandPath() + " --help"}
+	return &ops.HintError{Code: codeUsage, Class: ops.ClassUsage, Op: cmd.CommandPath(), Err: err, Hint: cmd.CommandPath() + " --help"}
 }

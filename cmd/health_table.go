@@ -30,9 +30,12 @@ func printHealth(s *ui.Streams, name string, r health.Report, wide bool) error {
 		return err
 	}
 	for _, f := range r.Findings {
-		if wide || urgent(r, f) {
-			fmt.Fprintln(s.Out, findingLines(s, f))
+		if f.Severity >= health.SeverityWarning || wide && f.Severity == health.SeverityInfo {
+			fmt.Fprintln(s.Out, findingLines(s, f, wide))
 		}
+	}
+	for _, g := range unknowns(r, wide) {
+		fmt.Fprintln(s.Out, g.lines(s, wide))
 	}
 	hidden := ""
 	if !wide && r.Counts.Unknown > 0 {
@@ -40,11 +43,6 @@ func printHealth(s *ui.Streams, name string, r health.Report, wide bool) error {
 	}
 	_, err := fmt.Fprintln(s.Out, countLine(r.Counts)+hidden)
 	return err
-}
-
-// urgent reports whether a finding belongs in the short form: what is wrong, and what keeps the verdict from being known.
-func urgent(r health.Report, f health.Finding) bool {
-	return f.Severity >= health.SeverityWarning || r.Severity == health.SeverityUnknown && f.Severity == health.SeverityUnknown && f.Needed
 }
 
 func verdictLine(s *ui.Streams, name string, r health.Report) string {
@@ -92,57 +90,6 @@ func colorOf(s health.Severity) ui.Color {
 	case health.SeverityInfo:
 	}
 	return ui.ColorNone
-}
-
-// tag is a severity in four letters.
-func tag(s health.Severity) string {
-	switch s {
-	case health.SeverityCritical:
-		return "CRIT"
-	case health.SeverityWarning:
-		return "WARN"
-	case health.SeverityInfo:
-		return "INFO"
-	case health.SeverityOK:
-		return "OK"
-	case health.SeverityUnknown:
-	}
-	return "UNKN"
-}
-
-// findingLines writes one finding: what it is, where, and on a line of its own when it does not fit, what to type next.
-func findingLines(s *ui.Streams, f health.Finding) string {
-	const indent = 6
-	head := fmt.Sprintf("%s  %-20s  ", tag(f.Severity), f.Check)
-	text := ui.Wrap(oneLine(subject(f)), len(head), ui.MaxColumns, indent)
-	out := head + text
-	if next := oneLine(f.Next); next != "" {
-		_, last := cutLast(out)
-		if used := ui.Columns(last); used+5+ui.Columns(next) <= ui.MaxColumns {
-			out += "  -> " + next
-		} else {
-			out += "\n" + strings.Repeat(" ", indent) + "-> " + ui.Wrap(next, indent+3, ui.MaxColumns, indent+3)
-		}
-	}
-	return s.Paint(colorOf(f.Severity), out[:4]) + out[4:]
-}
-
-// subject puts the member before the message.
-func subject(f health.Finding) string {
-	if f.Member == "" {
-		return f.Message
-	}
-	return f.Member + ": " + f.Message
-}
-
-// oneLine makes text from elsewhere safe and keeps it from starting a line of its own.
-func oneLine(text string) string {
-	return ui.Safe(strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(text))
-}
-
-func cutLast(text string) (before, last string) {
-	at := strings.LastIndexByte(text, '\n')
-	return text[:at+1], text[at+1:]
 }
 
 // memberTable writes one line a member, and one for each endpoint that belongs to none.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/lazymetrics"
 	"github.com/etcdops/etcdops/internal/ui"
 	"github.com/etcdops/etcdops/ops"
@@ -19,11 +20,14 @@ type app struct {
 	io   *ui.Streams
 	conn connFlags
 	out  string // -w/--write-out as typed; empty means the command's own default
+
+	resolved *config.Resolved // how to reach the cluster, once a command has asked
 }
 
 // Main runs the program named by args[0] and returns its exit code.
 func Main(args []string) int {
 	lazymetrics.Started()
+	postponeGC()
 	if upstream, ok := upstreamArgs(args); ok {
 		return runUpstream(upstream)
 	}
@@ -58,17 +62,21 @@ func newRoot(a *app) *cobra.Command {
 
   etcdops serve      start a datastore, exactly as etcd does
   etcdops health     is the cluster healthy, what is wrong, what to type next`,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          needSubcommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetIn(a.io.In)
 	root.SetOut(a.io.Out)
 	root.SetErr(a.io.Err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err) })
+	root.SetFlagErrorFunc(flagError)
 	a.conn.addTo(root.PersistentFlags())
 	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
+	root.PersistentFlags().StringVarP(&a.out, "output", "o", "", "second name of --write-out")
 	addExitCodes(root)
 	root.AddCommand(commands(a)...)
+	checkArguments(root)
 	group(root)
 	return root
 }
@@ -78,6 +86,10 @@ func commands(a *app) []*cobra.Command {
 	cmds := []*cobra.Command{
 		newServeCmd(a),
 		newHealthCmd(a),
+		newStatusCmd(a),
+		newExplainCmd(a),
+		newContextCmd(a),
+		newConfigCmd(a),
 		newVersionCmd(a),
 	}
 	cmds = append(cmds, newClientCmds(a)...)

@@ -11,7 +11,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	script.Main(m, map[string]func(){"etcdops": func() { os.Exit(cmd.Main(os.Args)) }})
+	program := func() { os.Exit(cmd.Main(os.Args)) }
+	script.Main(m, map[string]func(){"etcdops": program, "etcd": program, "etcdctl": program, "etcdutl": program, "etcdctl.exe": program})
 }
 
 // TestScript runs testdata/script/*.txtar, one file a scenario: what a user types, what he sees, the exit code. To add

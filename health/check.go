@@ -151,12 +151,12 @@ func eachStatus(v *view, fn func(*member, *StatusAnswer) Outcome) []Outcome {
 		switch {
 		case s != nil:
 			o := fn(m, s)
-			o.Member = m.Label()
+			o.Member = m.label
 			out = append(out, o)
 		case m.listed && !m.Started():
 			continue
 		default:
-			out = append(out, Outcome{Severity: SeverityUnknown, Member: m.Label(), Message: "not known: " + m.whySilent()})
+			out = append(out, Outcome{Severity: SeverityUnknown, Member: m.label, Message: "not known: " + m.whySilent()})
 		}
 	}
 	return out
@@ -204,22 +204,18 @@ func (v *view) voters() []*member {
 	return out
 }
 
-// standing counts the voters: those seen to work, and those that are alive but will not tell.
+// standing counts the voters: those seen to work, and those that are alive but will not tell. A voter works when it
+// answers and follows the leader; while nobody has a leader, when it answers.
 func (v *view) standing() (votes ops.Votes, untold int) {
+	leader := v.leader()
 	for _, m := range v.voters() {
 		votes.Total++
-		switch {
-		case m.follows():
+		switch s := m.last(); {
+		case s != nil && s.Status.Leader == leader:
 			votes.Healthy++
 		case m.failure().alive():
 			untold++
 		}
 	}
 	return votes, untold
-}
-
-// follows reports whether the member answered and is, or sees, a leader.
-func (m *member) follows() bool {
-	s := m.last()
-	return s != nil && s.Status.Leader != 0
 }

@@ -54,32 +54,35 @@ func evalLoopback(v *view, _ Check) []Outcome {
 	if v.list == nil {
 		return unknown(v.whyNoList())
 	}
-	oneMachine := true
-	for _, m := range v.list.Members {
-		for _, u := range addressesOf(m) {
-			oneMachine = oneMachine && ownAddress(u)
+	if onOneMachine(v.list.Members) {
+		o := Outcome{Message: "a single member may advertise any address"}
+		if len(v.list.Members) > 1 {
+			o.Severity = SeverityInfo
+			o.Message = "all members advertise addresses of their own machine: the whole cluster is on one"
 		}
+		return []Outcome{o}
 	}
 	var out []Outcome
 	for _, m := range v.list.Members {
-		o := Outcome{Member: m.Label(), Message: "advertises addresses that others can reach"}
-		at := slices.IndexFunc(addressesOf(m), ownAddress)
-		switch {
-		case at < 0:
-		case len(v.list.Members) == 1:
-			o.Message = "is alone, so its own addresses do"
-		default:
+		o := Outcome{Member: v.label(m.ID), Message: "advertises addresses that others can reach"}
+		if at := slices.IndexFunc(addressesOf(m), ownAddress); at >= 0 && len(v.list.Members) > 1 {
 			o.Severity, o.Value = SeverityWarning, addressesOf(m)[at]
 			o.Message = "advertises " + o.Value + ", which no other machine can reach"
 			o.Next = "restart it with --advertise-client-urls=URL; etcdops explain membership.loopback"
-			if oneMachine {
-				o.Severity, o.Next = SeverityInfo, ""
-				o.Message = "advertises " + o.Value + ", as all do: the whole cluster is on one machine"
-			}
 		}
 		out = append(out, o)
 	}
 	return out
+}
+
+// onOneMachine reports whether no member advertises anything that another machine could reach.
+func onOneMachine(members []ops.Member) bool {
+	for _, m := range members {
+		if slices.ContainsFunc(addressesOf(m), func(u string) bool { return !ownAddress(u) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func evalPlaintext(v *view, _ Check) []Outcome {
@@ -89,7 +92,7 @@ func evalPlaintext(v *view, _ Check) []Outcome {
 	plain := func(u string) bool { return strings.HasPrefix(u, "http://") && !ownAddress(u) }
 	var out []Outcome
 	for _, m := range v.list.Members {
-		o := Outcome{Member: m.Label(), Message: "no plaintext beyond its own machine"}
+		o := Outcome{Member: v.label(m.ID), Message: "no plaintext beyond its own machine"}
 		if at := slices.IndexFunc(addressesOf(m), plain); at >= 0 {
 			o.Severity, o.Value = SeverityWarning, addressesOf(m)[at]
 			o.Message = o.Value + " is not encrypted"

@@ -3,8 +3,6 @@ package health
 import (
 	"fmt"
 	"strconv"
-
-	"github.com/etcdops/etcdops/ops"
 )
 
 // quorumID names the check that decides whether the cluster is available.
@@ -21,7 +19,7 @@ func availabilityChecks() []Check {
 			Fix: []string{
 				"start the members that are down, on their own data directories; touch nothing else",
 				"do not wipe a data directory and do not use --force-new-cluster while a majority may still come back",
-				"if a majority is gone for good: etcdops rebuild-cluster inspect",
+				"if a majority is gone for good: etcdops explain quorum-lost",
 			},
 			eval: evalQuorum,
 		},
@@ -107,6 +105,10 @@ func evalQuorum(v *view, _ Check) []Outcome {
 		out.Severity = SeverityUnknown
 		out.Message = "the linearizable read that would prove it was refused: " + p.refused.Message
 		out.Next = p.refused.Hint
+	case votes.HasQuorum() && v.leader() == 0:
+		out.Severity = SeverityCritical
+		out.Message = shown + " voters answer, but none has a leader"
+		out.Next = "etcdops explain leader.present"
 	case votes.HasQuorum():
 		out.Severity = SeverityCritical
 		out.Message = shown + " voters answer, but no linearizable read came through" + because(p.failed)
@@ -117,26 +119,10 @@ func evalQuorum(v *view, _ Check) []Outcome {
 		out.Next = "--user NAME --password-file FILE"
 	default:
 		out.Severity = SeverityCritical
-		out.Message = noQuorum(v, votes)
+		out.Message = fmt.Sprintf("only %s voters %s, and %d are needed", shown, verb(votes.Healthy, "works", "work"), votes.Quorum())
 		out.Next = "etcdops explain quorum"
 	}
 	return []Outcome{out}
-}
-
-// noQuorum tells apart a cluster whose members are gone from one whose members cannot agree.
-func noQuorum(v *view, votes ops.Votes) string {
-	answering := 0
-	for _, m := range v.voters() {
-		if m.last() != nil {
-			answering++
-		}
-	}
-	if answering >= votes.Quorum() {
-		return fmt.Sprintf("%d of %d voters answer, but only %d of them %s a leader, and %d are needed",
-			answering, votes.Total, votes.Healthy, verb(votes.Healthy, "sees", "see"), votes.Quorum())
-	}
-	return fmt.Sprintf("only %d of %d voters %s, and %d are needed", answering, votes.Total,
-		verb(answering, "answers", "answer"), votes.Quorum())
 }
 
 func because(f *Failure) string {
@@ -155,14 +141,18 @@ func evalTolerance(v *view, _ Check) []Outcome {
 		return unknown(v.whyNoList())
 	}
 	votes, untold := v.standing()
-	left := votes.Tolerance()
+	left, p := votes.Tolerance(), v.majorityProof()
 	out := Outcome{Value: strconv.Itoa(max(left, 0)), Limit: "1"}
 	switch {
+	case left >= 0 && !p.passed && (v.leader() == 0 || p.failed != nil):
+		out.Severity = SeverityWarning
+		out.Message = "no majority works now that could survive a failure"
+		out.Next = "etcdops explain quorum"
 	case left > 0:
 		out.Message = plural(left, "voter") + " more may fail"
 	case untold > 0:
 		return unknown(fmt.Sprintf("%s %s only to authenticated users", plural(untold, "voter"), verb(untold, "answers", "answer")))
-	case left < 0 && v.majorityProof().passed:
+	case left < 0 && p.passed:
 		return unknown("a majority works, but too few voters can be reached from here to count what may fail")
 	case left < 0:
 		out.Severity = SeverityWarning
@@ -172,11 +162,11 @@ func evalTolerance(v *view, _ Check) []Outcome {
 		out.Message = "a single voter survives no failure, by design"
 	case votes.Healthy == votes.Total:
 		out.Severity = SeverityWarning
-		out.Message = fmt.Sprintf("no voter may fail: %d voters need all of them", votes.Total)
+		out.Message = fmt.Sprintf("no voter may fail: all %d are needed", votes.Total)
 		out.Next = "add a member: etcdops member add NAME --learner --peer-urls=URL"
 	default:
 		out.Severity = SeverityWarning
-		out.Message = fmt.Sprintf("no more voter may fail: %d of %d work and all %d are needed", votes.Healthy, votes.Total, votes.Quorum())
+		out.Message = fmt.Sprintf("no more may fail: %d of %d voters work, and %d are needed", votes.Healthy, votes.Total, votes.Quorum())
 		out.Next = "bring the others back before anything is restarted"
 	}
 	return []Outcome{out}

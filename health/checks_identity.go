@@ -18,7 +18,7 @@ func identityChecks() []Check {
 				"Merging the two is not possible: one of them has to go.",
 			Fix: []string{
 				"find out which cluster is the right one before anything is stopped: compare revisions with etcdops status",
-				"stop the member that is alone, keep its data directory aside, and re-add it empty: etcdops recover member",
+				"stop the member that is alone, keep its data directory aside, and add it again empty: etcdops explain replace-member",
 			},
 			eval: evalClusterID,
 		},
@@ -32,7 +32,7 @@ func identityChecks() []Check {
 			Fix: []string{
 				"ask again in a few seconds: a change may be under way",
 				"stop a member that was removed; keep its data directory",
-				"re-create a member whose list stays wrong: etcdops recover member",
+				"replace a member whose list stays wrong: etcdops explain replace-member",
 			},
 			eval: evalMembershipAgreement,
 		},
@@ -83,9 +83,9 @@ func (v *view) advertiser(e *Endpoint) string {
 	for _, m := range v.members {
 		switch {
 		case slices.Contains(m.answered, e):
-			return m.Label()
+			return m.label
 		case name == "" && (slices.Contains(m.silent, e) || slices.Contains(m.elsewhere, e)):
-			name = m.Label()
+			name = m.label
 		}
 	}
 	return name
@@ -100,8 +100,8 @@ func evalMembershipAgreement(v *view, _ Check) []Outcome {
 		switch {
 		case !m.listed:
 			out = append(out, Outcome{
-				Severity: SeverityCritical, Member: m.Label(), Endpoint: m.answered[0].URL,
-				Message: fmt.Sprintf("%s answers as a member of the cluster, but is not in its member list", m.answered[0].URL),
+				Severity: SeverityCritical, Member: m.label, Endpoint: m.answered[0].URL,
+				Message: m.answered[0].URL + " answers as a member of the cluster, but is not in its member list",
 				Next:    "stop it if it was removed; etcdops explain membership.agreement",
 			})
 		case m.Learner, !m.Started() && len(m.answered) == 0:
@@ -121,16 +121,16 @@ func (v *view) agrees(m *member) Outcome {
 			reason = "its member list is not known: " + e.Members.Failure.Message
 		case e.Members.Membership == nil:
 		case e.Members.Membership.Equal(*v.list):
-			return Outcome{Member: m.Label(), Message: "knows the same " + plural(len(v.list.Members), "member")}
+			return Outcome{Member: m.label, Message: "knows the same " + plural(len(v.list.Members), "member")}
 		default:
 			return Outcome{
-				Severity: SeverityCritical, Member: m.Label(), Endpoint: e.URL,
+				Severity: SeverityCritical, Member: m.label, Endpoint: e.URL,
 				Message: "knows another member list: " + difference(*e.Members.Membership, *v.list),
 				Next:    "ask again in a few seconds; etcdops explain membership.agreement",
 			}
 		}
 	}
-	return Outcome{Severity: SeverityUnknown, Member: m.Label(), Message: reason}
+	return Outcome{Severity: SeverityUnknown, Member: m.label, Message: reason}
 }
 
 // difference says how a member list differs from the one that is believed.
@@ -160,11 +160,11 @@ func evalEndpointIdentity(v *view, _ Check) []Outcome {
 	var out []Outcome
 	for _, m := range v.members {
 		for _, e := range m.answered {
-			out = append(out, Outcome{Member: m.Label(), Endpoint: e.URL, Message: "answers as itself"})
+			out = append(out, Outcome{Member: m.label, Endpoint: e.URL, Message: "answers as itself"})
 		}
 		for _, e := range m.silent {
 			out = append(out, Outcome{
-				Severity: SeverityUnknown, Member: m.Label(), Endpoint: e.URL, Message: "not known: " + e.why(),
+				Severity: SeverityUnknown, Member: m.label, Endpoint: e.URL, Message: "not known: " + e.why(),
 			})
 		}
 		for _, e := range m.elsewhere {
@@ -177,13 +177,13 @@ func evalEndpointIdentity(v *view, _ Check) []Outcome {
 // misled judges an advertised URL at which somebody else answered. Another cluster's member is left to cluster.id.
 func (v *view) misled(m *member, e *Endpoint) Outcome {
 	s := e.lastStatus().Status
-	o := Outcome{Member: m.Label(), Endpoint: e.URL, Value: s.MemberID.String(), Limit: m.ID.String()}
+	o := Outcome{Member: m.label, Endpoint: e.URL, Value: s.MemberID.String(), Limit: m.ID.String()}
 	if s.ClusterID != v.clusterID {
 		o.Severity, o.Message = SeverityUnknown, e.URL+" leads to another cluster: see cluster.id"
 		return o
 	}
 	o.Severity = SeverityCritical
 	o.Message = fmt.Sprintf("its advertised %s leads to %s", e.URL, v.label(s.MemberID))
-	o.Next = "restart " + m.Label() + " with its own --advertise-client-urls"
+	o.Next = "restart " + m.label + " with its own --advertise-client-urls"
 	return o
 }

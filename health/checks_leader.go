@@ -19,7 +19,7 @@ func leaderChecks() []Check {
 		{
 			ID: "leader.agreement", Title: "all members follow one leader in one term", Scope: ScopeMember,
 			Source: "every member's status, sampled twice, a moment apart when the first samples differ",
-			Rule:   "critical for a member that differs in both samples; warns when it differs in the second only", From: FromUs,
+			Rule:   "critical for a voter that differs in both samples; warns when it differs in the second only, and for learners", From: FromUs,
 			Cause:  "The member is cut off from its peers, or elections do not come to an end (slow disks or network, one-way partitions).",
 			Danger: "A member that follows nobody serves stale reads and no writes; frequent elections stall every write.",
 			Fix: []string{
@@ -103,7 +103,7 @@ func evalLeaderAgreement(v *view, _ Check) []Outcome {
 			return o
 		}
 		o.Severity = SeverityCritical
-		if before || beliefOf(m.first()) == common {
+		if m.Learner || before || beliefOf(m.first()) == common {
 			o.Severity = SeverityWarning
 		}
 		o.Message = fmt.Sprintf("%s in term %d, others follow %s in term %d",

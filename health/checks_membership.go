@@ -60,7 +60,7 @@ func evalUnstarted(v *view, _ Check) []Outcome {
 		if !m.listed {
 			continue
 		}
-		o := Outcome{Member: m.Label(), Message: "has started"}
+		o := Outcome{Member: m.label, Message: "has started"}
 		if !m.Started() {
 			o = m.unstarted()
 			if !m.Learner && votes.Tolerance() < 0 && !v.majorityProof().passed {
@@ -73,7 +73,7 @@ func evalUnstarted(v *view, _ Check) []Outcome {
 }
 
 func (m *member) unstarted() Outcome {
-	o := Outcome{Severity: SeverityWarning, Member: m.Label(), Value: strings.Join(m.PeerURLs, " ")}
+	o := Outcome{Severity: SeverityWarning, Member: m.label, Value: strings.Join(m.PeerURLs, " ")}
 	switch {
 	case len(m.answered) > 0:
 		o.Message = "runs, but could not publish its name yet"
@@ -111,7 +111,7 @@ func evalDuplicate(v *view, _ Check) []Outcome {
 				continue
 			}
 			out = append(out, Outcome{
-				Severity: SeverityWarning, Member: m.Label(), Value: use,
+				Severity: SeverityWarning, Member: v.label(m.ID), Value: use,
 				Message: fmt.Sprintf("%s belongs to members %s and %s", use, owner, m.ID),
 				Next:    "etcdops explain membership.duplicate",
 			})

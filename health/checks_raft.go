@@ -8,16 +8,16 @@ import (
 func raftChecks() []Check {
 	return []Check{
 		{
-			ID: "raft.lag", Title: "every member has the leader's log", Scope: ScopeMember,
+			ID: "raft.lag", Title: "every voter has the leader's log", Scope: ScopeMember,
 			Source: "committed index: the leader's is read first, the member's after it where it matters, so that a busy healthy cluster shows no lag",
 			Rule:   "entries that the member lacks", Limits: Limits{Warn: 1000, Crit: 5000}, Unit: " entries", From: FromSource,
 			Cause:  "The member was down or cut off, or its disk or network is slower than the writes.",
 			Danger: "A lagging voter cannot help a majority quickly: if another one fails, writes wait for it.",
-			Fix:    []string{"ask again: a lag that shrinks heals by itself", "look at the member's disk latency and network", "a member that never catches up: etcdops recover member"},
+			Fix:    []string{"ask again: a lag that shrinks heals by itself", "look at the member's disk latency and network", "a member that never catches up: etcdops explain replace-member"},
 			eval:   evalRaftLag,
 		},
 		{
-			ID: "apply.lag", Title: "every member has applied what is committed", Scope: ScopeMember,
+			ID: "apply.lag", Title: "every voter has applied what is committed", Scope: ScopeMember,
 			Source: "committed and applied index in one status",
 			Rule:   "committed entries that are not applied", Limits: Limits{Warn: 1000, Crit: 5000}, Unit: " entries", From: FromSource,
 			Cause:  "The member's database is slow: disk, very large requests, or a defragmentation under way.",
@@ -75,6 +75,9 @@ func less(a, b uint64) uint64 {
 
 func evalRaftLag(v *view, c Check) []Outcome {
 	return eachStatus(v, func(m *member, _ *StatusAnswer) Outcome {
+		if m.Learner {
+			return Outcome{Message: "left to learner.progress"}
+		}
 		n, exact, known := v.lag(m)
 		switch {
 		case !known:
@@ -88,7 +91,10 @@ func evalRaftLag(v *view, c Check) []Outcome {
 }
 
 func evalApplyLag(v *view, c Check) []Outcome {
-	return eachStatus(v, func(_ *member, s *StatusAnswer) Outcome {
+	return eachStatus(v, func(m *member, s *StatusAnswer) Outcome {
+		if m.Learner {
+			return Outcome{Message: "left to learner.progress"}
+		}
 		if release, ok := parseRelease(s.Status.Version); !ok || release.before(3, 4) {
 			return Outcome{Severity: SeverityUnknown, Message: "version " + s.Status.Version + " does not tell its applied index"}
 		}
@@ -110,9 +116,9 @@ func evalLearner(v *view, _ Check) []Outcome {
 		case !m.Learner && (s == nil || !s.Status.Learner), !m.Started() && s == nil:
 			continue
 		case s == nil:
-			out = append(out, Outcome{Severity: SeverityUnknown, Member: m.Label(), Message: "not known: " + m.whySilent()})
+			out = append(out, Outcome{Severity: SeverityUnknown, Member: m.label, Message: "not known: " + m.whySilent()})
 		case ref == nil:
-			out = append(out, Outcome{Severity: SeverityUnknown, Member: m.Label(), Message: "no sample of the leader to hold it against"})
+			out = append(out, Outcome{Severity: SeverityUnknown, Member: m.label, Message: "no sample of the leader to hold it against"})
 		default:
 			out = append(out, progress(m, s.Status.RaftApplied, ref.Status.RaftIndex))
 		}
@@ -125,7 +131,7 @@ func evalLearner(v *view, _ Check) []Outcome {
 
 func progress(m *member, applied, leader uint64) Outcome {
 	percent := 100 * float64(applied) / float64(max(leader, 1))
-	o := Outcome{Member: m.Label(), Value: fmt.Sprintf("%.0f%%", min(percent, 100)), Limit: strconv.Itoa(readyPercent) + "%"}
+	o := Outcome{Member: m.label, Value: fmt.Sprintf("%.0f%%", min(percent, 100)), Limit: strconv.Itoa(readyPercent) + "%"}
 	if percent >= readyPercent {
 		o.Severity = SeverityInfo
 		o.Message = "learner has applied " + o.Value + " of the leader's log: it may be promoted"

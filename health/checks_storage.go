@@ -14,8 +14,6 @@ const (
 	gib = 1 << 30
 	// fragmentMinBytes is the database size below which OpenShift's operator does not defragment.
 	fragmentMinBytes = 100 * mib
-	// suggestedMaxQuota is the quota above which etcd's source warns at start.
-	suggestedMaxQuota = 8 * gib
 )
 
 func storageChecks() []Check {
@@ -29,7 +27,7 @@ func storageChecks() []Check {
 				"trusted; its data may be wrong and may spread through backups.",
 			Fix: []string{
 				"NOSPACE: etcdops compact REVISION, then etcdops defrag one member after the other, then etcdops alarm disarm",
-				"CORRUPT: back up from a member that is not named, then replace the named one: etcdops recover member",
+				"CORRUPT: back up from a member that is not named, then replace the named one: etcdops explain replace-member",
 				"an alarm of a member that no longer exists: etcdops alarm disarm",
 			},
 			eval: evalAlarm,
@@ -42,7 +40,7 @@ func storageChecks() []Check {
 			Danger: "At the quota the member raises the NOSPACE alarm, and the whole cluster refuses writes.",
 			Fix: []string{
 				"compact, then defragment one member after the other: etcdops compact REVISION; etcdops defrag --endpoints URL",
-				"find what grows: etcdops du",
+				"find what grows: etcdops get '' --prefix --keys-only",
 				"raise --quota-backend-bytes (8 GiB at most) and restart one member after the other",
 			},
 			eval: evalHeadroom,

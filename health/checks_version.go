@@ -19,10 +19,10 @@ func versionChecks() []Check {
 			eval:   evalVersionSkew,
 		},
 		{
-			ID: "version.storage", Title: "the database files have the cluster's version", Scope: ScopeMember,
+			ID: "version.storage", Title: "no database file is newer than the cluster", Scope: ScopeMember,
 			Source: "storage version in the status, against the oldest version among the members",
-			Rule:   "warns when they differ; it may take some seconds after an upgrade", From: FromUs,
-			Cause:  "An upgrade just ended, a downgrade is under way, or a database of another version was put in place.",
+			Rule:   "warns when a file is newer than the oldest member; an older file is told only: it is moved on within a minute of a start", From: FromUs,
+			Cause:  "A downgrade is under way or was cut short, or a database of another version was put in place.",
 			Danger: "A member with an older binary refuses to start on a newer database.",
 			Fix:    []string{"ask again in a minute", "downgrade: etcdops explain version.downgrade"},
 			eval:   evalVersionStorage,
@@ -32,7 +32,7 @@ func versionChecks() []Check {
 			Source: "downgrade information in the status (since 3.6)", Rule: "warns while one is enabled", From: FromUs,
 			Cause:  "etcdctl downgrade enable was run, and the downgrade was neither finished nor cancelled.",
 			Danger: "The storage is written in the older version's form, and members of the newer version do not come back after a restart.",
-			Fix:    []string{"finish it: replace the binaries one after the other", "or cancel it: etcdops ctl downgrade cancel"},
+			Fix:    []string{"finish it: replace the binaries one after the other", "or cancel it: etcdops downgrade cancel"},
 			eval:   evalDowngrade,
 		},
 	}
@@ -63,7 +63,7 @@ func (v *view) versions() (all []string, silent []string) {
 		case s != nil && !slices.Contains(all, s.Status.Version):
 			all = append(all, s.Status.Version)
 		case s == nil && m.Started():
-			silent = append(silent, m.Label())
+			silent = append(silent, m.label)
 		}
 	}
 	slices.SortFunc(all, func(a, b string) int {
@@ -117,10 +117,13 @@ func evalVersionStorage(v *view, _ Check) []Outcome {
 		case !told || !ok:
 			o.Severity = SeverityUnknown
 			o.Message = "version " + s.Status.Version + " does not tell the version of its database"
-		case storage == oldest:
-		case len(silent) > 0 && storage.before(oldest.major, oldest.minor):
+		case storage.before(oldest.major, oldest.minor):
+			o.Severity = SeverityInfo
+			o.Message = "database of version " + s.Status.StorageVersion + ", which is moved on soon after a start or an upgrade"
+		case storage == oldest && len(silent) > 0:
 			o.Severity = SeverityUnknown
 			o.Message = "the oldest version is not known: " + strings.Join(silent, ", ") + " did not answer"
+		case storage == oldest:
 		default:
 			o.Severity, o.Limit = SeverityWarning, fmt.Sprintf("%d.%d", oldest.major, oldest.minor)
 			o.Message = fmt.Sprintf("database of version %s, while the oldest member is %s", s.Status.StorageVersion, all[0])
@@ -135,7 +138,7 @@ func evalDowngrade(v *view, _ Check) []Outcome {
 		if target := s.Status.Downgrade; target != "" {
 			return Outcome{
 				Severity: SeverityWarning, Value: target, Message: "downgrade to " + target + " is under way",
-				Next: "finish it, or etcdops ctl downgrade cancel",
+				Next: "finish it, or etcdops downgrade cancel",
 			}
 		}
 		if r, ok := parseRelease(s.Status.Version); !ok || r.before(3, 6) {

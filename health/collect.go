@@ -13,10 +13,10 @@ import (
 
 // Options bound a collection. Zero values mean the defaults.
 type Options struct {
-	// Bound is the silence after which an endpoint is given up; default 1 s. A collection takes at most a quarter longer.
+	// Bound is the silence after which an endpoint is given up; default 1 s. A collection takes at most a fifth longer.
 	Bound time.Duration
 	// Settle is how long a disagreement about the leader may last before it counts as more than an election; default
-	// a quarter of Bound.
+	// a fifth of Bound.
 	Settle time.Duration
 }
 
@@ -25,12 +25,14 @@ func (o Options) withDefaults() Options {
 		o.Bound = time.Second
 	}
 	if o.Settle <= 0 {
-		o.Settle = o.Bound / 4
+		o.Settle = o.Bound / secondLook
 	}
 	return o
 }
 
 const (
+	// secondLook is the part of Bound, one in so many, that a second look may take.
+	secondLook = 5
 	// maxEndpoints bounds what a member list can make us connect to.
 	maxEndpoints = 64
 	// maxAnswer bounds one answer in bytes: the largest honest one is a member list of some KB.
@@ -44,7 +46,7 @@ func Collect(ctx context.Context, cfg ops.Config, opts Options) (Facts, error) {
 	opts = opts.withDefaults()
 	cfg.DialTimeout, cfg.CommandTimeout, cfg.MaxRecvBytes = opts.Bound, opts.Bound, maxAnswer
 	cfg.Endpoints = normalize(cfg.Endpoints, cfg.TLS.Enabled())
-	cluster, err := ops.Open(ctx, cfg)
+	cluster, err := ops.Open(cfg)
 	if err != nil {
 		return Facts{}, err
 	}

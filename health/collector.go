@@ -68,9 +68,9 @@ func (c *collector) look(whole context.Context, e *Endpoint) {
 	defer cancel()
 	// A member without a leader then refuses what needs one at once, instead of keeping it until the bound.
 	needsLeader := clientv3.WithRequireLeader(ctx)
-	var client *clientv3.Client
+	var conn *grpc.ClientConn
 	e.Connect = c.timed(ctx, e.URL, func() (err error) {
-		client, err = c.cluster.At(needsLeader, e.URL)
+		conn, err = c.cluster.Conn(needsLeader, e.URL)
 		return err
 	})
 	if chain := c.cluster.Served(e.URL); len(chain) > 0 {
@@ -83,7 +83,6 @@ func (c *collector) look(whole context.Context, e *Endpoint) {
 	if e.Connect.Failure != nil {
 		return
 	}
-	conn := client.ActiveConnection()
 	var requests sync.WaitGroup
 	requests.Go(func() {
 		e.Members = c.members(ctx, e.URL, conn)
@@ -151,7 +150,7 @@ func (c *collector) read(ctx context.Context, url string, conn grpc.ClientConnIn
 // resample asks those that answered for their status again, after everybody's first answer has arrived, and repeats the
 // linearizable read where the first found no leader.
 func (c *collector) resample(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Bound/4)
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Bound/secondLook)
 	defer cancel()
 	var requests sync.WaitGroup
 	for _, e := range c.asked {
@@ -159,11 +158,10 @@ func (c *collector) resample(ctx context.Context) {
 			continue
 		}
 		requests.Go(func() {
-			client, err := c.cluster.At(ctx, e.URL)
+			conn, err := c.cluster.Conn(ctx, e.URL)
 			if err != nil {
 				return // the first sample stands
 			}
-			conn := client.ActiveConnection()
 			if e.leaderless() {
 				requests.Go(func() { c.readAgain(ctx, e, conn) })
 			}

@@ -132,7 +132,7 @@ func (v *view) votesReport() *VotesReport {
 func (v *view) summary(r Report) string {
 	if r.Votes == nil {
 		if !r.Reached {
-			return fmt.Sprintf("none of %s answers", plural(len(v.facts.Endpoints), "endpoint"))
+			return plural(len(v.facts.Endpoints), "endpoint") + " asked, none answers"
 		}
 		if r.Available != nil && !*r.Available {
 			return "no quorum: the members that answer have no leader"
@@ -140,14 +140,17 @@ func (v *view) summary(r Report) string {
 		return "its members are not known: " + v.whyNoList()
 	}
 	_, untold := v.standing()
-	seen := fmt.Sprintf("%d of %d voters healthy", r.Votes.Healthy, r.Votes.Total)
+	voters := fmt.Sprintf("%d of %s", r.Votes.Healthy, plural(r.Votes.Total, "voter"))
+	seen := voters + " healthy"
 	switch {
 	case r.Available == nil:
-		return seen + ", whether there is a quorum is not known"
+		return voters + " answer, whether a majority works is not known"
 	case !*r.Available && r.Votes.Tolerance < 0:
 		return fmt.Sprintf("%s, no quorum: %d more needed", seen, -r.Votes.Tolerance)
+	case !*r.Available && v.leader() == 0:
+		return voters + " answer, but there is no leader"
 	case !*r.Available:
-		return seen + ", but no quorum works"
+		return voters + " answer, but no quorum works"
 	case r.Votes.Tolerance < 0 || untold > 0:
 		return seen + " from here, quorum works, what may still fail is not known"
 	}

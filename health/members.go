@@ -1,7 +1,9 @@
 package health
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/etcdops/etcdops/ops"
@@ -83,11 +85,18 @@ func (v *view) endpointState(e *Endpoint, as *member) State {
 	return StateOK
 }
 
+// memberReports lists the members by name; those without one come last, by ID.
 func (v *view) memberReports() []MemberReport {
 	out := make([]MemberReport, 0, len(v.members))
 	for _, m := range v.members {
 		out = append(out, v.memberReport(m))
 	}
+	slices.SortStableFunc(out, func(a, b MemberReport) int {
+		if (a.Name == "") != (b.Name == "") {
+			return strings.Compare(b.Name, a.Name)
+		}
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
 	return out
 }
 

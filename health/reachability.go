@@ -1,6 +1,6 @@
 package health
 
-import "fmt"
+import "strings"
 
 func evalReachability(v *view, _ Check) []Outcome {
 	var out []Outcome
@@ -14,7 +14,7 @@ func evalReachability(v *view, _ Check) []Outcome {
 	}
 	for _, e := range v.strays {
 		if f := e.failure(); f != nil {
-			out = append(out, silence("", e, f, "nobody answers at "+e.URL))
+			out = append(out, silence("", e, f, "nobody answers"))
 		}
 	}
 	if n := v.facts.NotAsked; n > 0 {
@@ -34,25 +34,25 @@ func (m *member) reach() []Outcome {
 	var out []Outcome
 	switch {
 	case len(m.answered) > 0:
-		out = append(out, Outcome{Member: m.Label(), Endpoint: m.answered[0].URL, Message: "answers at " + m.answered[0].URL})
+		out = append(out, Outcome{Member: m.label, Endpoint: m.answered[0].URL, Message: "answers at " + m.answered[0].URL})
 		for _, e := range m.silent {
-			text := fmt.Sprintf("answers at %s, but not at its advertised %s", m.answered[0].URL, e.URL)
-			out = append(out, silence(m.Label(), e, e.failure(), text))
+			text := "answers at " + m.answered[0].URL + ", but not at its advertised URL"
+			out = append(out, silence(m.label, e, e.failure(), text))
 		}
 	case len(m.silent) > 0:
 		for _, e := range m.silent {
-			out = append(out, silence(m.Label(), e, e.failure(), "no answer at "+e.URL))
+			out = append(out, silence(m.label, e, e.failure(), "does not answer"))
 		}
 	case !m.Started():
 	case len(m.elsewhere) > 0:
 		e := m.elsewhere[0]
 		out = append(out, Outcome{
-			Severity: SeverityWarning, Member: m.Label(), Endpoint: e.URL,
-			Message: "its advertised " + e.URL + " leads to another member", Next: "etcdops explain endpoint.identity",
+			Severity: SeverityWarning, Member: m.label, Endpoint: e.URL,
+			Message: "somebody else answers at its advertised " + e.URL, Next: "etcdops explain endpoint.identity",
 		})
 	default:
 		out = append(out, Outcome{
-			Severity: SeverityWarning, Member: m.Label(),
+			Severity: SeverityWarning, Member: m.label,
 			Message: "it advertises no client URL, so nobody can ask it", Next: "restart it with --advertise-client-urls",
 		})
 	}
@@ -62,6 +62,12 @@ func (m *member) reach() []Outcome {
 // silence is the outcome of an endpoint that gave no status. That a member at work keeps its status from this user says
 // nothing about its health.
 func silence(label string, e *Endpoint, f *Failure, text string) Outcome {
+	if f.alive() {
+		text = "answers, but tells nothing of itself"
+	}
+	if _, address, _ := strings.Cut(e.URL, "://"); !strings.Contains(f.Message, address) {
+		text += " at " + e.URL
+	}
 	o := Outcome{
 		Severity: SeverityWarning, Member: label, Endpoint: e.URL, Value: string(f.Kind),
 		Message: text + ": " + f.Message, Next: f.Hint,

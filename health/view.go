@@ -21,6 +21,7 @@ type view struct {
 // member is one member with everything that was heard of it.
 type member struct {
 	ops.Member
+	label     string // for people: its name, with its ID when others have the same
 	listed    bool
 	answered  []*Endpoint // those that answered as this member
 	silent    []*Endpoint // those that it advertises and that gave no status
@@ -33,9 +34,17 @@ func newView(facts Facts) *view {
 	v.clusterID = mainCluster(facts.Endpoints)
 	v.chooseList()
 	if v.list != nil {
+		names := map[string]int{}
 		for _, m := range v.list.Members {
+			names[m.Label()]++
+		}
+		for _, m := range v.list.Members {
+			label := m.Label()
+			if names[label] > 1 {
+				label += " (" + m.ID.String() + ")"
+			}
 			if v.byID(m.ID) == nil {
-				v.members = append(v.members, &member{Member: m, listed: true})
+				v.members = append(v.members, &member{Member: m, label: label, listed: true})
 			}
 		}
 	}
@@ -168,7 +177,9 @@ func (v *view) answering(e *Endpoint) *member {
 	if m := v.byID(s.Status.MemberID); m != nil {
 		return m
 	}
-	m := &member{Member: ops.Member{ID: s.Status.MemberID, Learner: s.Status.Learner}}
+	m := &member{
+		Member: ops.Member{ID: s.Status.MemberID, Learner: s.Status.Learner}, label: s.Status.MemberID.String(),
+	}
 	v.members = append(v.members, m)
 	return m
 }
@@ -185,7 +196,7 @@ func (v *view) byID(id ops.MemberID) *member {
 // label names a member for people, known or not.
 func (v *view) label(id ops.MemberID) string {
 	if m := v.byID(id); m != nil {
-		return m.Label()
+		return m.label
 	}
 	return id.String()
 }

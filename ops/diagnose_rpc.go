@@ -45,9 +45,7 @@ func (c *Cluster) connectionFailure(ctx context.Context, endpoint string, err er
 	}
 	failures := make([]error, 0, len(names))
 	for _, name := range names {
-		c.mu.Lock()
-		l := c.links[strings.TrimSpace(name)]
-		c.mu.Unlock()
+		l := c.known(name)
 		if l == nil {
 			return nil
 		}

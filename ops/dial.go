@@ -23,7 +23,8 @@ type Cluster struct {
 	all       *clientv3.Client
 
 	mu     sync.Mutex
-	links  map[string]*link // by endpoint as given
+	links  map[string]*link // clients of one endpoint, by endpoint as given
+	lines  map[string]*link // bare connections to one endpoint: see Conn
 	closed bool
 }
 
@@ -48,45 +49,54 @@ func Dial(ctx context.Context, cfg Config) (*Cluster, error) {
 
 // newCluster checks cfg and prepares everything that needs no network.
 func newCluster(ctx context.Context, cfg Config) (*Cluster, error) {
+	c, endpoints, err := prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, ep := range endpoints {
+		if err := c.addLink(ctx, ep); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.addShared(ctx, endpoints[0].secure); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// prepare checks cfg and the files that it names.
+func prepare(cfg Config) (*Cluster, []endpoint, error) {
 	cfg = cfg.withDefaults()
 	if len(cfg.Endpoints) == 0 {
-		return nil, &HintError{
+		return nil, nil, &HintError{
 			Code: CodeBadEndpoint, Class: ClassUsage, Op: "connect", Err: errNoEndpoints,
 			Hint: "name the members' client URLs: --endpoints https://HOST:2379",
 		}
 	}
 	if err := cfg.Auth.check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c := &Cluster{
 		cfg:       cfg,
 		transport: &transport{files: &tlsFiles{cfg: cfg.TLS}, timeout: cfg.DialTimeout},
 		links:     make(map[string]*link, len(cfg.Endpoints)),
+		lines:     make(map[string]*link),
 	}
 	c.token = &tokenSource{auth: cfg.Auth, token: cfg.Auth.Token, timeout: cfg.CommandTimeout}
-	secure := false
+	endpoints := make([]endpoint, len(cfg.Endpoints))
 	for i, text := range cfg.Endpoints {
 		ep, err := parseEndpoint(text, cfg.TLS.Enabled())
 		if err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			secure = ep.secure
+			return nil, nil, err
 		}
 		if ep.secure {
 			if _, err := c.transport.files.get(); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
-		cfg.Endpoints[i] = ep.text
-		if err := c.addLink(ctx, ep); err != nil {
-			return nil, err
-		}
+		cfg.Endpoints[i], endpoints[i] = ep.text, ep
 	}
-	if err := c.addShared(ctx, secure); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, endpoints, nil
 }
 
 // withDefaults fills in what is zero, on a copy.
@@ -228,6 +238,11 @@ func (c *Cluster) Close() error {
 	}
 	if c.all != nil && len(c.links) > 1 {
 		closeOne(c.all)
+	}
+	for _, l := range c.lines {
+		if err := l.conn.Close(); err != nil && first == nil {
+			first = err
+		}
 	}
 	return first
 }

@@ -91,6 +91,9 @@ func hostOfURL(text string) (string, error) {
 }
 
 func hostEndpoint(hostPort string, secure bool) (endpoint, error) {
+	if hostPort == "" {
+		return endpoint{}, errors.New("the host is missing")
+	}
 	host, port, err := net.SplitHostPort(hostPort)
 	var addr *net.AddrError
 	switch {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 )
 
@@ -20,7 +21,8 @@ type dialFunc = func(ctx context.Context, address string) (net.Conn, error)
 type link struct {
 	ep        endpoint
 	transport *transport
-	client    *clientv3.Client
+	conn      *grpc.ClientConn
+	client    *clientv3.Client // on conn; nil for a bare connection
 
 	mu      sync.Mutex
 	latest  *attempt      // nil before the first
@@ -60,7 +62,7 @@ func (c *Cluster) addLink(ctx context.Context, ep endpoint) error {
 	// Upstream's Maintenance opens a connection of its own for each call that names an endpoint: this one has it.
 	client.Maintenance = clientv3.NewMaintenanceFromMaintenanceClient(
 		clientv3.RetryMaintenanceClient(client, client.ActiveConnection()), client)
-	l.client = client
+	l.client, l.conn = client, client.ActiveConnection()
 	c.links[ep.text] = l
 	return nil
 }
@@ -99,7 +101,7 @@ func (l *link) dial(ctx context.Context, _ string) (net.Conn, error) {
 // connect waits until the endpoint has answered on a connection, or an attempt has failed. An attempt under way is
 // joined; after a failed one a new one is made at once.
 func (l *link) connect(ctx context.Context) error {
-	conn := l.client.ActiveConnection()
+	conn := l.conn
 	if conn.GetState() == connectivity.Ready {
 		return nil
 	}
@@ -131,7 +133,7 @@ func (l *link) connect(ctx context.Context) error {
 func (l *link) ready(ctx context.Context, a *attempt) error {
 	waitCtx, cancel := context.WithTimeout(ctx, l.transport.timeout)
 	defer cancel()
-	conn := l.client.ActiveConnection()
+	conn := l.conn
 	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
 		if state == connectivity.Shutdown || !conn.WaitForStateChange(waitCtx, state) {
 			return l.gaveUp(waitCtx, a)

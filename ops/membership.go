@@ -142,3 +142,14 @@ func orEmpty(list []string) []string {
 	}
 	return list
 }
+
+// Membership returns the member list as a majority confirms it; without a quorum it fails (see ReadMembership).
+func (c *Cluster) Membership(ctx context.Context) (Membership, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.CommandTimeout)
+	defer cancel()
+	resp, err := c.all.MemberList(ctx)
+	if err != nil {
+		return Membership{}, c.Explain(ctx, "list members", "", err)
+	}
+	return membershipOf((*pb.MemberListResponse)(resp)), nil
+}

@@ -12,12 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Codes of a scan.
-const (
-	CodeScanBroken Code = "ETO-1060" // the answer broke off: what came is right, but not all
-	CodeCompacted  Code = "ETO-1061" // the revision was compacted away, before or during the scan
-)
-
 // errSilence ends a request that brings no data.
 var errSilence = errors.New("no data came")
 
@@ -52,7 +46,13 @@ func (s *Scan) passes(err error) bool {
 	if errors.Is(err, errSilence) {
 		return false
 	}
-	return status.Code(err) == codes.Unavailable || s.cluster.token.stale(err)
+	return status.Code(err) == codes.Unavailable || s.cluster.token.stale(err) || IsLearnerRefusal(err) && len(s.cluster.cfg.Endpoints) > 1
+}
+
+// IsLearnerRefusal reports whether a member refused a request because it is a learner; another member may answer it.
+// The text is compared because the status code changed between 3.6 and 3.7.
+func IsLearnerRefusal(err error) bool {
+	return err != nil && strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrGRPCNotSupportedForLearner))
 }
 
 // pause waits before try n+1; false: no more tries, or ctx has ended.
@@ -79,6 +79,11 @@ func (s *Scan) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(known, rpctypes.ErrCompacted):
 		return s.compacted()
+	case errors.Is(known, rpctypes.ErrFutureRev) && s.seen == 0:
+		return &HintError{
+			Code: CodeFutureRevision, Class: ClassFailure, Op: "read keys",
+			Err: fmt.Errorf("revision %d is in the future: nothing was written with it yet", s.opts.Revision), Hint: "read the newest: leave --rev out",
+		}
 	case errors.Is(err, errSilence):
 		err = &HintError{
 			Code: CodeSlow, Class: ClassUnreachable, Op: "read keys", Hint: "etcdops health; a longer limit: --command-timeout 30s",

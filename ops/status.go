@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
@@ -107,4 +108,35 @@ func parseAlarm(text string) (Alarm, bool) {
 		}
 	}
 	return a, a.Type != "" && a.Member != 0
+}
+
+// StatusReply is how one endpoint answered: with its status, or not.
+type StatusReply struct {
+	Endpoint string
+	Status   Status
+	Err      error // a *HintError; nil when Status is known
+}
+
+// Statuses asks all endpoints of Config at once and returns their answers in the order of Config. A member that does
+// not answer costs CommandTimeout at most and is a reply too. It needs no quorum and commits nothing.
+func (c *Cluster) Statuses(ctx context.Context) []StatusReply {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.CommandTimeout)
+	defer cancel()
+	replies := make([]StatusReply, len(c.cfg.Endpoints))
+	var pending sync.WaitGroup
+	for i, endpoint := range c.cfg.Endpoints {
+		pending.Go(func() { replies[i] = c.statusAt(ctx, endpoint) })
+	}
+	pending.Wait()
+	return replies
+}
+
+func (c *Cluster) statusAt(ctx context.Context, endpoint string) StatusReply {
+	r := StatusReply{Endpoint: endpoint}
+	conn, err := c.Conn(ctx, endpoint)
+	if err == nil {
+		r.Status, err = ReadStatus(ctx, conn)
+	}
+	r.Err = c.Explain(ctx, "read status of", endpoint, err)
+	return r
 }

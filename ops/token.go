@@ -78,7 +78,7 @@ func (t *tokenSource) ensure(ctx context.Context, l *link) error {
 	if t.auth.User == "" || known {
 		return nil
 	}
-	if err := t.renew(ctx, l.client.ActiveConnection(), token); err != nil {
+	if err := t.renew(ctx, l.conn, token); err != nil {
 		return explainRPC("authenticate as "+t.auth.User+" at", l.ep.text, ctx, t.timeout, err)
 	}
 	return nil

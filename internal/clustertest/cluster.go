@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/etcdops/etcdops/internal/clustertest/network"
 	"github.com/etcdops/etcdops/internal/clustertest/pki"
@@ -21,6 +22,10 @@ type Options struct {
 	TLS   bool     // client and peer TLS, both with client certificates demanded
 	Auth  *Auth    // users, with authentication on
 	Args  []string // more arguments of every member, after the harness's own
+
+	// Skew gives each member's wall clock an offset, and makes Member.SetSkew work; missing ones are 0. The programs are
+	// built for it: half a minute the first time, a second from then on.
+	Skew []time.Duration
 
 	ClientProxy bool // put a proxy before the client URLs too, so that links of Clients can be cut
 }
@@ -59,6 +64,9 @@ func NewUnstarted(tb testing.TB, opts Options) *Cluster {
 	for _, kind := range opts.Kinds {
 		c.newMember(tb, kind)
 	}
+	for i, offset := range opts.Skew {
+		c.Members[i].SetSkew(tb, offset)
+	}
 	for _, m := range c.Members {
 		m.InitialCluster = c.initialCluster(c.Members...)
 		m.InitialState = "new"
@@ -74,8 +82,8 @@ func (o *Options) setDefaults(tb testing.TB) {
 			o.Kinds = append(o.Kinds, o.Kind)
 		}
 	}
-	if len(o.Kinds) > 7 {
-		tb.Fatalf("a cluster has 1 to 7 members, not %d", len(o.Kinds))
+	if len(o.Kinds) > 7 || len(o.Skew) > len(o.Kinds) {
+		tb.Fatalf("a cluster has 1 to 7 members, not %d, and at most as many clocks, not %d", len(o.Kinds), len(o.Skew))
 	}
 }
 
@@ -122,7 +130,7 @@ func (c *Cluster) newMember(tb testing.TB, kind Kind) *Member {
 		Name:    fmt.Sprintf("m%d", len(c.Members)+1),
 		Kind:    kind,
 		Host:    host,
-		program: kind.program(tb),
+		program: kind.program(tb, c.opts.Skew != nil),
 		cluster: c,
 	}
 	dir := filepath.Join(c.Dir, m.Name)

@@ -20,6 +20,9 @@ func TestCluster(t *testing.T) {
 		"tls":     {Size: 3, TLS: true},
 		"auth":    {Size: 1, Auth: &clustertest.Auth{}},
 		"etcd34":  {Size: 1, Kind: clustertest.KindEtcd34},
+		"serve":   {Size: 3, Kind: clustertest.KindServe, TLS: true},
+		"mixed":   {Kinds: []clustertest.Kind{clustertest.KindEtcd, clustertest.KindServe, clustertest.KindEtcd}},
+		"seven":   {Size: 7},
 		"tlsauth": {Size: 1, TLS: true, Auth: &clustertest.Auth{}},
 	} {
 		t.Run(name, func(t *testing.T) {

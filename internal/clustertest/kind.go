@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -56,9 +54,12 @@ type program struct {
 // etcd34Path is where Debian's package etcd-server puts etcd.
 const etcd34Path = "/usr/bin/etcd"
 
-// program finds or builds the kind's program.
-func (k Kind) program(tb testing.TB) program {
+// program finds or builds the kind's program, on request with a clock that can be shifted.
+func (k Kind) program(tb testing.TB, skewed bool) program {
 	tb.Helper()
+	if skewed {
+		return k.skewedProgram(tb)
+	}
 	switch k {
 	case KindEtcd:
 		self, err := os.Executable()
@@ -78,40 +79,18 @@ func (k Kind) program(tb testing.TB) program {
 	return program{}
 }
 
-// build builds a main package of this module with the go command and returns the executable. The result is kept in the
-// user's cache, where the go command finds it up to date the next time.
-func build(tb testing.TB, name, pkg string, flags ...string) string {
+// skewedProgram builds the kind's program with a clock that can be shifted.
+func (k Kind) skewedProgram(tb testing.TB) program {
 	tb.Helper()
-	root := moduleRoot(tb)
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		tb.Fatalf("find cache directory: %v", err)
+	switch k {
+	case KindEtcd:
+		return program{path: buildSkewed(tb, "etcd", "go.etcd.io/etcd/server/v3")}
+	case KindServe:
+		return program{path: buildSkewed(tb, "etcdops", "./cmd/etcdops"), args: []string{"serve"}}
+	case KindEtcd34:
 	}
-	cached := filepath.Join(cache, "etcdops-clustertest", cacheName(root), name)
-	unlock := lock(tb, cached+".lock")
-	defer unlock()
-	args := append([]string{"build", "-o", cached}, flags...)
-	cmd := exec.CommandContext(tb.Context(), "go", append(args, pkg)...)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("build %s: %v\n%s", pkg, err, out)
-	}
-	// A link of its own, because the next build puts another file in the place of the cached one.
-	mine := filepath.Join(tb.TempDir(), name)
-	if err := os.Link(cached, mine); err != nil {
-		mine = copyFile(tb, cached, mine)
-	}
-	return mine
-}
-
-// moduleRoot is the directory of this module's go.mod.
-func moduleRoot(tb testing.TB) string {
-	tb.Helper()
-	out, err := exec.CommandContext(tb.Context(), "go", "env", "GOMOD").Output()
-	if err != nil {
-		tb.Fatalf("find module: %v", err)
-	}
-	return filepath.Dir(strings.TrimSpace(string(out)))
+	tb.Fatalf("the clock of a member of kind %v cannot be shifted", k)
+	return program{}
 }
 
 // environ is the test's environment without what etcd, etcdops or this package read from it.

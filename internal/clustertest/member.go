@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -39,7 +40,9 @@ func (m *Member) Launch(tb testing.TB) {
 	if m.Running() {
 		tb.Fatalf("%s is running already", m.Name)
 	}
-	p, err := startProcess(m.cluster.run, m.program, m.CommandLine(), m.LogFile)
+	prog := m.program
+	prog.env = append([]string{envSkew + "=" + m.skewFile()}, prog.env...)
+	p, err := startProcess(m.cluster.run, prog, m.CommandLine(), m.LogFile)
 	if err != nil {
 		tb.Fatalf("start %s: %v", m.Name, err)
 	}
@@ -101,6 +104,16 @@ func (m *Member) Kill(tb testing.TB) {
 func (m *Member) Pause(tb testing.TB) {
 	tb.Helper()
 	m.signal(tb, sigStop)
+	// The signal reaches one thread first: on a busy machine the others go on for a while, and may answer.
+	err := repeat(Context(tb, stopLimit), func() error {
+		if !stopped(m.PID()) {
+			return errors.New("some of its threads run")
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatalf("pause %s: %v", m.Name, err)
+	}
 }
 
 // Resume lets a paused member go on.

@@ -37,22 +37,6 @@ func (o Origin) String() string {
 	return string(o.Kind) + " " + o.Name
 }
 
-// rank orders the layers: the higher wins.
-func (o Origin) rank() int {
-	switch o.Kind {
-	case OriginFlag:
-		return 4
-	case OriginVariable:
-		return 3
-	case OriginContext:
-		return 2
-	case OriginDiscovery:
-		return 1
-	case OriginDefault:
-	}
-	return 0
-}
-
 // layers holds the settings of all layers; viper finds the strongest value, and each value's origin is found beside it.
 type layers struct {
 	v       *viper.Viper
@@ -62,6 +46,14 @@ type layers struct {
 	typed   bool           // the context was named by a flag, which its settings then count as
 	origins struct{ context, discovery string }
 	found   map[string]any // settings that discovery found
+	srv     *srvResult     // nil unless SRV records name the endpoints
+}
+
+// srvResult is what the SRV records of a domain say.
+type srvResult struct {
+	endpoints  []string
+	serverName string // to verify instead of the endpoints' hosts
+	from       Origin // of the domain's name
 }
 
 // newLayers binds flags and environment. Flags that a command does not have are read from the environment alone.
@@ -139,10 +131,32 @@ func (l *layers) origin(name string) Origin {
 	return Origin{Kind: OriginDefault}
 }
 
-// given reports whether somebody named a setting: flag, variable or context.
-func (l *layers) given(name string) bool {
-	return l.origin(name).rank() >= Origin{Kind: OriginContext}.rank()
+// Ranks of the layers that somebody names settings in; discovery and the defaults have none.
+const (
+	rankContext = iota + 1
+	rankVariable
+	rankFlag
+)
+
+// rank orders the layers that settings came from: the higher wins, 0 means that nobody named it.
+func (l *layers) rank(name string) int {
+	switch l.origin(name).Kind {
+	case OriginFlag:
+		return rankFlag
+	case OriginVariable:
+		return rankVariable
+	case OriginContext:
+		if l.typed {
+			return rankFlag
+		}
+		return rankContext
+	case OriginDiscovery, OriginDefault:
+	}
+	return 0
 }
+
+// given reports whether somebody named a setting: by flag, variable or context.
+func (l *layers) given(name string) bool { return l.rank(name) > 0 }
 
 func (l *layers) text(name string) string {
 	return strings.TrimSpace(l.v.GetString(name))

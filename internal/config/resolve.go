@@ -2,6 +2,9 @@ package config
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -11,7 +14,10 @@ import (
 
 // Request is what a command knows before anything is resolved. The environment is read as well.
 type Request struct {
-	Flags *pflag.FlagSet // of the command, parsed; may be nil
+	Flags    *pflag.FlagSet // of the command, parsed; may be nil
+	File     string         // file of contexts; "" means File()
+	Root     string         // where the file system that discovery looks at begins; "" means /
+	Resolver Resolver       // of SRV records; nil means the system's
 }
 
 // Setting is one resolved setting for people: secrets are masked.
@@ -24,45 +30,175 @@ type Setting struct {
 // Resolved is the answer: the settings of the connection, and where each came from.
 type Resolved struct {
 	Config   ops.Config
+	Context  string // the context in use, "" without one
 	Settings []Setting
-	Notices  []string // one line each, for the error stream: what was found on this machine, what is unwise
+	Notices  []string // one line each, for the error stream: what was found on this machine
+	Advice   []string // one line each, for people at a terminal: what is unwise
+
+	password passwordSource
 }
 
 const masked = "********"
 
 // Resolve merges the layers: flag over ETCDOPS_ variable over ETCDCTL_ variable over context over discovery over
-// default. It reads no secret: see ReadSecrets. Errors are *ops.HintError.
+// default; a context that a flag names goes before the variables. It reads no secret: see ReadSecrets. Errors are
+// *ops.HintError.
 func Resolve(ctx context.Context, req Request) (Resolved, error) {
+	if req.File == "" {
+		req.File = File()
+	}
+	if req.Resolver == nil {
+		req.Resolver = net.DefaultResolver
+	}
 	l, err := newLayers(req.Flags)
 	if err != nil {
 		return Resolved{}, err
 	}
-	r := Resolved{}
+	var r Resolved
+	if r.Context, err = l.addContext(req.File); err != nil {
+		return Resolved{}, err
+	}
+	if err := l.addSRV(ctx, req.Resolver); err != nil {
+		return Resolved{}, err
+	}
+	notice, err := l.addDiscovery(req.Root, r.Context != "")
+	if err != nil {
+		return Resolved{}, err
+	}
 	if r.Config, err = l.config(); err != nil {
 		return Resolved{}, err
 	}
+	r.Config.Auth, r.password = l.credentials()
 	r.Settings = l.settings()
+	if notice != "" {
+		r.Notices = append(r.Notices, notice)
+	}
+	if visible := l.visiblePassword(); visible != "" {
+		r.Advice = append(r.Advice, fmt.Sprintf("warning: %s shows the secret to every user of this machine: use --%s", visible, keyPasswordFile))
+	}
 	return r, nil
+}
+
+// addContext adds the context that was named, or the file's current one, and returns its name.
+func (l *layers) addContext(file string) (string, error) {
+	contexts, err := Load(file)
+	if err != nil {
+		return "", err
+	}
+	name := l.text(keyContext)
+	if name == "" {
+		name = contexts.Current
+	}
+	if name == "" {
+		return "", nil
+	}
+	c, err := contexts.Find(name)
+	if err != nil {
+		return "", err
+	}
+	return name, l.setContext(name, l.flag(keyContext) != nil, c.settings())
+}
+
+// addSRV replaces the endpoints by those of a domain, if one was named at least as strongly as they were.
+func (l *layers) addSRV(ctx context.Context, resolver Resolver) error {
+	domain := l.text(keyDiscoverySRV)
+	if domain == "" || l.rank(keyDiscoverySRV) < l.rank(keyEndpoints) {
+		return nil
+	}
+	insecure, err := l.flagged(keyInsecureDiscovery)
+	if err != nil {
+		return err
+	}
+	endpoints, err := lookupSRV(ctx, resolver, domain, l.text(keyDiscoverySRVName), insecure)
+	if err != nil {
+		return err
+	}
+	l.srv = &srvResult{endpoints: endpoints, from: l.origin(keyDiscoverySRV)}
+	if !insecure && !l.given(keyServerName) { // the servers prove that they belong to the domain, as for etcdctl
+		l.srv.serverName = domain
+	}
+	return nil
+}
+
+// addDiscovery adds what this machine knows of its etcd, and returns the line that tells of it. Endpoints are looked
+// for where nobody named any. Where somebody named https endpoints alone, the certificates are; a context is taken to
+// say all there is to say.
+func (l *layers) addDiscovery(root string, inContext bool) (string, error) {
+	off, err := l.flagged(keyNoDiscover)
+	if err != nil || off || inContext {
+		return "", err
+	}
+	skip, err := l.flagged(keyInsecureSkipVerify)
+	if err != nil {
+		return "", err
+	}
+	named := l.given(keyEndpoints) || l.srv != nil
+	certificates := skip || l.given(keyCACert) || l.given(keyCert) || l.given(keyKey)
+	secure := slices.ContainsFunc(l.endpoints(), func(e string) bool { return strings.HasPrefix(e, "https://") })
+	if named && (certificates || !secure) {
+		return "", nil
+	}
+	found, err := Discover(root)
+	if err != nil && !named {
+		return "", err
+	}
+	if err != nil || found.Source == "" || found.plainDefault() || named && found.CACert == "" {
+		return "", nil //nolint:nilerr // endpoints were named: what this machine runs instead of etcd does not matter
+	}
+	settings := found.settings(!named, !l.given(keyCACert), !l.given(keyCert) && !l.given(keyKey))
+	l.setFound(found.Source, settings)
+	return found.notice(settings), nil
+}
+
+// endpoints returns the endpoints of the strongest layer.
+func (l *layers) endpoints() []string {
+	if l.srv != nil {
+		return l.srv.endpoints
+	}
+	return l.list(keyEndpoints)
 }
 
 // config reads the merged settings into their types.
 func (l *layers) config() (ops.Config, error) {
 	cfg := ops.Config{
-		Endpoints: l.list(keyEndpoints),
+		Endpoints: l.endpoints(),
 		TLS: ops.TLS{
 			CACert: l.text(keyCACert), Cert: l.text(keyCert), Key: l.text(keyKey), ServerName: l.text(keyServerName),
 		},
-		Auth: ops.Auth{User: l.text(keyUser), Token: l.text(keyToken), Password: l.v.GetString(keyPassword)},
+	}
+	if l.srv != nil && l.srv.serverName != "" {
+		cfg.TLS.ServerName = l.srv.serverName
 	}
 	for _, endpoint := range cfg.Endpoints {
 		if err := ops.CheckEndpoint(endpoint); err != nil {
 			return cfg, err
 		}
 	}
-	if user, password, ok := strings.Cut(cfg.Auth.User, ":"); ok && cfg.Auth.Password == "" {
-		cfg.Auth.User, cfg.Auth.Password = user, password
+	if err := l.typedSettings(&cfg); err != nil {
+		return cfg, err
 	}
-	return cfg, l.typedSettings(&cfg)
+	return cfg, l.demandTLS(&cfg)
+}
+
+// demandTLS applies --insecure-transport=false: endpoints without a scheme speak TLS, and http is refused.
+func (l *layers) demandTLS(cfg *ops.Config) error {
+	insecure, err := l.flagged(keyInsecureTransport)
+	if err != nil || insecure {
+		return err
+	}
+	for i, endpoint := range cfg.Endpoints {
+		switch {
+		case strings.HasPrefix(endpoint, "http://"):
+			return &ops.HintError{
+				Code: CodePlainTransport, Class: ops.ClassUsage, Op: "read endpoint", Member: endpoint,
+				Err:  fmt.Errorf("connections without TLS are not allowed (%s)", l.origin(keyInsecureTransport)),
+				Hint: "use https://" + strings.TrimPrefix(endpoint, "http://"),
+			}
+		case !strings.Contains(endpoint, "://") && !strings.HasPrefix(endpoint, "unix"):
+			cfg.Endpoints[i] = "https://" + endpoint
+		}
+	}
+	return nil
 }
 
 func (l *layers) typedSettings(cfg *ops.Config) (err error) {
@@ -86,24 +222,4 @@ func (l *layers) typedSettings(cfg *ops.Config) (err error) {
 	}
 	cfg.MaxRecvBytes, err = l.number(keyMaxRecv)
 	return err
-}
-
-// settings lists the merged settings for people.
-func (l *layers) settings() []Setting {
-	specs := keySpecs()
-	out := make([]Setting, 0, len(specs))
-	for _, spec := range specs {
-		value := l.text(spec.name)
-		if spec.name == keyEndpoints {
-			value = strings.Join(l.list(spec.name), ",")
-		}
-		if user, _, ok := strings.Cut(value, ":"); ok && spec.name == keyUser {
-			value = user + ":" + masked
-		}
-		if spec.secret && value != "" {
-			value = masked
-		}
-		out = append(out, Setting{Name: spec.name, Value: value, Origin: l.origin(spec.name)})
-	}
-	return out
 }

@@ -117,7 +117,7 @@ func directoryExplanations() []ops.Explanation {
 			Code: "ETO-3032", Title: "data directory of another cluster",
 			Cause:  "The directory holds a member of a cluster that shares nothing with --initial-cluster, or the peers answer with another cluster ID. etcd ignores --initial-cluster once a member has started.",
 			Danger: "The member would serve the other cluster's data under this one's name, or wait for ever for peers that ignore it.",
-			Fix:    []string{"check --data-dir", "if the directory is right, leave --initial-cluster out", "if the cluster was rebuilt: etcdops recover member NAME"},
+			Fix:    []string{"check --data-dir", "if the directory is right, leave --initial-cluster out", "if the cluster was rebuilt: etcdops explain replace-member"},
 		},
 		{
 			Code: "ETO-3033", Title: "data of a newer etcd",
@@ -129,7 +129,7 @@ func directoryExplanations() []ops.Explanation {
 			Code: "ETO-3034", Title: "not a member's data directory",
 			Cause:  "The directory belongs to a v2 proxy, or its database is missing beside its log.",
 			Danger: "Starting could cover up that data is missing.",
-			Fix:    []string{"check --data-dir", "etcdops recover member NAME takes the data from the others"},
+			Fix:    []string{"check --data-dir", "otherwise replace the member, which takes the data from the others: etcdops explain replace-member"},
 		},
 	}
 }
@@ -140,13 +140,13 @@ func clusterExplanations() []ops.Explanation {
 			Code: "ETO-3035", Title: "member was removed",
 			Cause:  "The cluster removed this member while it ran or was down. It cannot come back under its old ID.",
 			Danger: "None for the cluster: it goes on without this member.",
-			Fix:    []string{"etcdops recover member NAME adds it again with an empty directory", "or retire the machine"},
+			Fix:    []string{"to have it back, add it again with an empty directory: etcdops explain replace-member", "or retire the machine"},
 		},
 		{
 			Code: "ETO-3036", Title: "cluster runs already",
 			Cause:  "The settings say to bootstrap a new cluster, but a peer answers from a running one. Either this member's data directory was lost, or it was added and must start with --initial-cluster-state=existing.",
 			Danger: "A member that starts empty under its old ID forgets what it voted for and acknowledged: acknowledged writes can vanish.",
-			Fix:    []string{"etcdops recover member NAME", "a member that was just added: --initial-cluster-state=existing"},
+			Fix:    []string{"replace the member: etcdops explain replace-member", "a member that was just added: --initial-cluster-state=existing"},
 		},
 		{
 			Code: "ETO-3037", Title: "cluster does not expect this member",
@@ -158,7 +158,7 @@ func clusterExplanations() []ops.Explanation {
 			Code: "ETO-3038", Title: "data directory damaged",
 			Cause:  "The log or the database ends too early, contradicts the other, or differs from the other members' data.",
 			Danger: "Deleting the directory by hand and starting again can lose acknowledged writes.",
-			Fix:    []string{"etcdops recover member NAME", "with most members damaged: etcdops rebuild-cluster"},
+			Fix:    []string{"replace the member: etcdops explain replace-member", "with most members damaged: etcdops explain quorum-lost"},
 		},
 	}
 }
@@ -193,7 +193,7 @@ func runExplanations() []ops.Explanation {
 			Code: "ETO-3052", Title: "disk failed",
 			Cause:  "Reading or writing the data directory gave an input/output error, or its file system became read-only.",
 			Danger: "A disk that fails once fails again; starting on it can damage what is left.",
-			Fix:    []string{"dmesg", "on a good disk: etcdops recover member NAME"},
+			Fix:    []string{"dmesg", "on a good disk: etcdops explain replace-member"},
 		},
 		{
 			Code: "ETO-3053", Title: "listener ended",

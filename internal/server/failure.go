@@ -27,15 +27,15 @@ func startFailures() []struct {
 		class ops.Class
 		hint  string
 	}{
-		{"has already been bootstrapped", "ETO-3036", ops.ClassRefused, "the cluster knows this member as one that has run; its data is lost: etcdops recover member NAME"},
+		{"has already been bootstrapped", "ETO-3036", ops.ClassRefused, "the cluster knows this member as one that has run; its data is lost: etcdops explain replace-member"},
 		{"cannot fetch cluster info from peer urls", "ETO-3040", ops.ClassUnreachable, "check --initial-cluster, the network and the peer certificates"},
 		{"error setting up initial cluster", "ETO-3041", ops.ClassUnreachable, "the SRV records must list this member under the host of --initial-advertise-peer-urls: dig SRV _etcd-server._tcp.DOMAIN"},
 		{"member count is unequal", "ETO-3037", ops.ClassRefused, "--initial-cluster must list exactly the cluster's members: etcdops member list"},
 		{"error validating peerURLs", "ETO-3037", ops.ClassRefused, "--initial-cluster must list exactly the cluster's members: etcdops member list"},
 		{"incompatible with current running cluster", "ETO-3033", ops.ClassRefused, "the versions differ by more than one minor release: etcdops version, etcdops status"},
-		{"found data inconsistency with peers", "ETO-3038", ops.ClassRefused, "etcdops recover member NAME takes the data anew from the others"},
-		{"does not match with snapshot", "ETO-3038", ops.ClassRefused, "etcdops recover member NAME takes the data anew from the others"},
-		{"of the backend is missing", "ETO-3034", ops.ClassRefused, "restore the directory, or etcdops recover member NAME"},
+		{"found data inconsistency with peers", "ETO-3038", ops.ClassRefused, "replace the member, which takes the data anew from the others: etcdops explain replace-member"},
+		{"does not match with snapshot", "ETO-3038", ops.ClassRefused, "replace the member, which takes the data anew from the others: etcdops explain replace-member"},
+		{"of the backend is missing", "ETO-3034", ops.ClassRefused, "restore the directory, or replace the member: etcdops explain replace-member"},
 		{"cannot access data directory", "ETO-3030", ops.ClassFailure, "the member's user must own the directory"},
 		{"cannot access member directory", "ETO-3030", ops.ClassFailure, "the member's user must own the directory"},
 		{"cannot write to", "ETO-3030", ops.ClassFailure, "the member's user must own the directory"},
@@ -72,11 +72,11 @@ func explainFatal(cfg *embed.Config, f logging.FatalError) error {
 		failure.Code, failure.Hint = "ETO-3051", "free space on the file system: df -h "+absolute(cfg.Dir)
 	case errors.Is(f, syscall.EIO) || errors.Is(f, syscall.EROFS) || strings.Contains(text, "input/output error"):
 		failure.Code = "ETO-3052"
-		failure.Hint = "the disk fails (dmesg says how): do not restart on it; on a good disk: etcdops recover member " + cfg.Name
+		failure.Hint = "the disk fails (dmesg says how): do not restart on it; on a good disk: etcdops explain replace-member"
 	case strings.Contains(text, "was the raft log corrupted, truncated, or lost"), strings.Contains(text, "cannot be repaired"),
 		strings.Contains(text, "failed to recover v3 backend"), strings.Contains(text, "failed to find database snapshot"):
 		failure.Code, failure.Class = "ETO-3038", ops.ClassRefused
-		failure.Hint = "do not delete the directory by hand: etcdops recover member " + cfg.Name + " sets it aside and takes the data from the others"
+		failure.Hint = "set the directory aside, do not delete it, and replace the member: etcdops explain replace-member"
 	case strings.Contains(text, "invalid downgrade"):
 		failure.Code, failure.Class = "ETO-3033", ops.ClassRefused
 		failure.Hint = "run the version of etcd that the cluster runs: etcdops status"
@@ -97,7 +97,7 @@ func (s *Server) explainEnd() error {
 	if etcd.Cluster().Member(etcd.MemberID()) == nil {
 		return refusal("ETO-3035", s.settings.Config.Dir,
 			fmt.Errorf("member %s was removed from cluster %s", etcd.MemberID(), etcd.Cluster().ID()),
-			"to join again: etcdops recover member "+s.settings.Config.Name+"; otherwise set the directory aside")
+			"to join again: etcdops explain replace-member; otherwise set the directory aside")
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func WriteHelp(w io.Writer, extra ...func(*flag.FlagSet)) {
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "etcdops additions (variables %s_..., section %q of the settings file):\n", additionsPrefix, additionsSection)
+	fmt.Fprintf(w, "Additions of etcdops (variables %s_..., section %q of the settings file):\n", additionsPrefix, additionsSection)
 	set.own.VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
 }
 

@@ -45,7 +45,7 @@ func TestHelp(t *testing.T) {
 		"  --listen-client-urls URL,...  [http://localhost:2379]\n",
 		"  --heartbeat-interval N  [100]\n",
 		"  --force-new-cluster\n",
-		"etcdops additions (variables ETCDOPS_SERVE_..., section \"etcdops\" of the settings file):\n  --banner  [true]\n",
+		"Additions of etcdops (variables ETCDOPS_SERVE_..., section \"etcdops\" of the settings file):\n  --banner  [true]\n",
 		"  --gc-percent VALUE  [auto]\n",
 		"  --more\n      An addition.\n",
 	} {

@@ -170,7 +170,7 @@ func judgeRestart(cfg *embed.Config, state dirState, answers []peerAnswer) error
 	}
 	return refusal("ETO-3032", cfg.Dir,
 		fmt.Errorf("it belongs to cluster %s (member %s), but the peer %s is in cluster %s", state.cluster, state.member, other.url, other.cluster),
-		"check --data-dir and --initial-cluster; a member whose cluster was rebuilt joins again with an empty directory: etcdops recover member "+cfg.Name)
+		"check --data-dir and --initial-cluster; a member whose cluster was rebuilt joins again with an empty directory: etcdops explain replace-member")
 }
 
 // judgeBootstrap refuses to bootstrap a cluster that runs already.
@@ -182,7 +182,7 @@ func judgeBootstrap(cfg *embed.Config, configured types.URLsMap, answers []peerA
 			case m.ID == self.ID && len(m.ClientURLs) > 0: // a member tells its client URLs when it first serves
 				return refusal("ETO-3036", cfg.Dir,
 					fmt.Errorf("the directory is empty, but %s knows this member (%s) as one that has run: its data is lost", a.url, m.ID),
-					"etcdops recover member "+cfg.Name+"; starting it empty under its old ID would lose acknowledged writes")
+					"replace it (etcdops explain replace-member): starting it empty under its old ID would lose acknowledged writes")
 			case m.ID != self.ID && sharesURL(m, self):
 				return refusal("ETO-3036", cfg.Dir, fmt.Errorf("%s runs a cluster already and waits for this member (%s)", a.url, m.ID),
 					"--initial-cluster-state=existing")

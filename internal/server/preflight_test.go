@@ -267,7 +267,7 @@ func TestLostDirectory(t *testing.T) {
 	if err := os.RemoveAll(c.Members[2].DataDir); err != nil {
 		t.Fatal(err)
 	}
-	mustRefuse(t, settings[2], refused{code: "ETO-3036", class: ops.ClassRefused, says: "its data is lost", hint: "recover member m3"})
+	mustRefuse(t, settings[2], refused{code: "ETO-3036", class: ops.ClassRefused, says: "its data is lost", hint: "etcdops explain replace-member"})
 }
 
 func TestJoin(t *testing.T) {

@@ -133,7 +133,7 @@ func riskNotes(cfg *embed.Config) []string {
 	var notes []string
 	if cfg.ForceNewCluster {
 		notes = append(notes, "--force-new-cluster throws away every member but this one and what was not yet committed; "+
-			"etcdops rebuild-cluster keeps it and says beforehand what is lost")
+			"what to do instead: etcdops explain quorum-lost")
 	}
 	if cfg.UnsafeNoFsync {
 		notes = append(notes, "--unsafe-no-fsync: acknowledged writes are lost when this machine loses power")

@@ -116,7 +116,7 @@ func TestWarnings(t *testing.T) {
 		"deprecated":         {args: []string{"--max-snapshots=3"}, want: "--max-snapshots is deprecated"},
 		"deprecated in file": {file: "max-snapshots: 3\n", want: "--max-snapshots is deprecated"},
 		"no fsync":           {args: []string{"--unsafe-no-fsync"}, want: "lost"},
-		"force new cluster":  {args: []string{"--force-new-cluster"}, want: "rebuild-cluster"},
+		"force new cluster":  {args: []string{"--force-new-cluster"}, want: "quorum-lost"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.file != "" {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -67,7 +68,8 @@ func runCluster(ts *testscript.TestScript, neg bool, args []string) {
 		"wipe":    (*clustertest.Member).Wipe,
 	}
 	others := map[string]func(){
-		"start": c.start, "partition": c.partition, "isolate": c.isolate, "heal": c.heal, "leader": c.leader,
+		"start": c.start, "add": c.add, "remove": c.remove, "leader": c.leader, "skew": c.skew,
+		"partition": c.partition, "isolate": c.isolate, "heal": c.heal,
 	}
 	if act := members[args[0]]; act != nil {
 		for _, m := range c.named() {
@@ -88,6 +90,7 @@ func (c *call) start() {
 	tls := flags.Bool("tls", false, "")
 	auth := flags.Bool("auth", false, "")
 	proxy := flags.Bool("proxy", false, "")
+	skew := flags.Bool("skew", false, "")
 	kindName := flags.String("kind", "etcd", "")
 	c.ts.Check(flags.Parse(c.args))
 	kind, err := clustertest.ParseKind(*kindName)
@@ -99,6 +102,9 @@ func (c *call) start() {
 	opts := clustertest.Options{Size: *size, Kind: kind, TLS: *tls, ClientProxy: *proxy}
 	if *auth {
 		opts.Auth = &clustertest.Auth{}
+	}
+	if *skew {
+		opts.Skew = []time.Duration{}
 	}
 	c.clusters[name] = clustertest.New(c.tb, opts)
 	c.setEnv(name)
@@ -132,6 +138,34 @@ func (c *call) setEnv(name string) {
 		set(prefix+"DATA", "", m.DataDir)
 		set(prefix+"LOG", "", m.LogFile)
 	}
+}
+
+// add adds a member of the cluster's first kind.
+func (c *call) add() {
+	flags := flag.NewFlagSet("cluster add", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	learner := flags.Bool("learner", false, "")
+	c.ts.Check(flags.Parse(c.args))
+	cluster := c.cluster(flags.Arg(0))
+	cluster.AddMember(c.tb, cluster.Members[0].Kind, *learner)
+	c.setEnv(flags.Arg(0))
+}
+
+func (c *call) remove() {
+	for _, m := range c.named() {
+		m.Cluster().RemoveMember(c.tb, m)
+	}
+}
+
+// skew shifts the clock of one member.
+func (c *call) skew() {
+	if len(c.args) != 2 {
+		c.ts.Fatalf("cluster skew: a member and an offset: %v", errUsage)
+	}
+	offset, err := time.ParseDuration(c.args[1])
+	c.ts.Check(err)
+	c.args = c.args[:1]
+	c.named()[0].SetSkew(c.tb, offset)
 }
 
 // secret writes a password to a file of the cluster's and returns its name.

@@ -11,11 +11,14 @@
 // The scripts get the commands named in Main, which run in a process of their own that is the test binary, and the
 // command cluster:
 //
-//	cluster start [-n N] [-tls] [-auth] [-kind etcd|serve|etcd34] [-proxy] [NAME]
+//	cluster start [-n N] [-tls] [-auth] [-kind etcd|serve|etcd34] [-proxy] [-skew] [NAME]
+//	cluster add [-learner] [NAME]              the next member joins
+//	cluster remove MEMBER...                   by a change of the membership; the process ends, the data stay
 //	cluster stop|kill|restart|launch|pause|resume|wipe MEMBER...
 //	cluster partition MEMBER... '|' MEMBER...  cut the groups off each other; clients is a party too with -proxy
 //	cluster isolate MEMBER                     cut it off all others
 //	cluster heal                               mend the network
+//	cluster skew MEMBER 2.5s                   shift its wall clock, with -skew
 //	cluster leader [MEMBER...]                 wait until these, or all running members, agree on one of them;
 //	                                           set LEADER, FOLLOWER, FOLLOWER2, ... to names, LEADER_CLIENT,
 //	                                           FOLLOWER_CLIENT, ... to URLs

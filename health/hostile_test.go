@@ -1,0 +1,114 @@
+package health_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+
+	"github.com/etcdops/etcdops/health"
+	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/ops"
+)
+
+// hostile answers as a member might that wants to harm whoever asks.
+type hostile struct {
+	pb.UnimplementedMaintenanceServer
+	pb.UnimplementedClusterServer
+	pb.UnimplementedKVServer
+
+	members []*pb.Member
+	version string
+	errors  []string
+}
+
+func (h *hostile) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
+	return &pb.StatusResponse{
+		Header: &pb.ResponseHeader{ClusterId: 1, MemberId: 1}, Version: h.version, Errors: h.errors, Leader: 1,
+		DbSize: -1, DbSizeQuota: -1, DbSizeInUse: 1 << 62, RaftIndex: 1, RaftAppliedIndex: 1 << 63,
+	}, nil
+}
+
+func (h *hostile) MemberList(context.Context, *pb.MemberListRequest) (*pb.MemberListResponse, error) {
+	return &pb.MemberListResponse{Header: &pb.ResponseHeader{ClusterId: 1}, Members: h.members}, nil
+}
+
+// serve makes the hostile member reachable and returns its URL.
+func (h *hostile) serve(t *testing.T) string {
+	t.Helper()
+	var listen net.ListenConfig
+	l, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	pb.RegisterMaintenanceServer(s, h)
+	pb.RegisterClusterServer(s, h)
+	pb.RegisterKVServer(s, h)
+	go func() { _ = s.Serve(l) }() // ends with Stop
+	t.Cleanup(s.Stop)
+	return "http://" + l.Addr().String()
+}
+
+// TestHostileMember wants an endpoint that lies to be bounded and reported.
+func TestHostileMember(t *testing.T) {
+	t.Parallel()
+	t.Run("a member list without end", func(t *testing.T) {
+		t.Parallel()
+		h := &hostile{}
+		for i := range 5000 {
+			h.members = append(h.members, &pb.Member{
+				ID: uint64(i), Name: "twin", ClientURLs: []string{fmt.Sprintf("http://127.1.%d.%d:1", i/256, i%256)},
+			})
+		}
+		facts, err := health.Collect(clustertest.Context(t, limit), at(h.serve(t)), health.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(facts.Endpoints) > 64 || facts.NotAsked < 4000 {
+			t.Errorf("%d endpoints asked, %d not", len(facts.Endpoints), facts.NotAsked)
+		}
+		if r := health.Evaluate(facts, health.Policy{}); r.Severity < health.SeverityWarning {
+			t.Errorf("verdict %s", r.Severity)
+		}
+	})
+	t.Run("an answer of 100 MB", func(t *testing.T) {
+		t.Parallel()
+		h := &hostile{version: strings.Repeat("3", 100<<20)}
+		r := look(t, at(h.serve(t)))
+		if r.Severity == health.SeverityOK || len(r.Strays) != 1 || r.Strays[0].State != health.StateError {
+			t.Errorf("verdict %s, endpoints %+v", r.Severity, r.Strays)
+		}
+	})
+	t.Run("nonsense", func(t *testing.T) {
+		t.Parallel()
+		h := &hostile{
+			version: "\x1b[2J3.\n7", errors: []string{"memberID:1 alarm:\x1b]0;x\x07"},
+			members: []*pb.Member{{ID: 1, Name: "\u202eevil\x1b[31m", PeerURLs: []string{":", "\x00"}, ClientURLs: []string{"", "gopher://x", "http://[::1"}}},
+		}
+		if r := look(t, at(h.serve(t))); r.Severity == health.SeverityOK {
+			t.Errorf("verdict %s", r.Severity)
+		}
+	})
+	t.Run("credentials stay off the open network", func(t *testing.T) {
+		t.Parallel()
+		c := clustertest.NewUnstarted(t, clustertest.Options{TLS: true})
+		spy := (&hostile{}).serve(t)
+		m := c.Members[0]
+		m.Args = append(m.Args, "--advertise-client-urls="+m.ClientURL+","+spy)
+		c.Start(t)
+		cfg := at(m.ClientURL)
+		cfg.TLS = ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}
+		cfg.Auth = ops.Auth{Token: "secret"}
+		r := look(t, cfg)
+		for _, e := range r.Members[0].Endpoints {
+			if e.URL == spy && !strings.Contains(e.Cause, "not asked") {
+				t.Errorf("%s was asked: %+v", spy, e)
+			}
+		}
+	})
+}

@@ -1,0 +1,37 @@
+package clustertest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/etcdops/etcdops/internal/clustertest"
+)
+
+// TestSkew gives members wrong clocks; the cluster works all the same, and each shows its own time.
+func TestSkew(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds the standard library anew the first time")
+	}
+	offsets := []time.Duration{0, 2500 * time.Millisecond, -700 * time.Millisecond}
+	c := clustertest.New(t, clustertest.Options{Size: 3, TLS: true, Skew: offsets})
+	ctx := clustertest.Context(t, time.Minute)
+	see := func() {
+		t.Helper()
+		for i, m := range c.Members {
+			if seen, err := m.Skew(ctx, t); err != nil || (seen-offsets[i]).Abs() > 100*time.Millisecond {
+				t.Errorf("the clock of %s is off by %v, %v; wanted %v", m.Name, seen, err, offsets[i])
+			}
+		}
+	}
+	see()
+	if err := put(ctx, c.Client(t), 10*time.Second); err != nil {
+		t.Error(err)
+	}
+	offsets[0], offsets[1] = -10*time.Minute, 0
+	c.Members[0].SetSkew(t, offsets[0]) // steps while it runs
+	c.Members[1].Stop(t)
+	c.Members[1].SetSkew(t, offsets[1])
+	c.Members[1].Start(t)
+	see()
+}
