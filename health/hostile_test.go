@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -24,6 +25,7 @@ type hostile struct {
 	members []*pb.Member
 	version string
 	errors  []string
+	conns   atomic.Int32 // accepted so far
 }
 
 func (h *hostile) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
@@ -49,9 +51,38 @@ func (h *hostile) serve(t *testing.T) string {
 	pb.RegisterMaintenanceServer(s, h)
 	pb.RegisterClusterServer(s, h)
 	pb.RegisterKVServer(s, h)
-	go func() { _ = s.Serve(l) }() // ends with Stop
+	go func() { _ = s.Serve(&counted{Listener: l, conns: &h.conns}) }() // ends with Stop
 	t.Cleanup(s.Stop)
 	return "http://" + l.Addr().String()
+}
+
+// counted counts the connections that a listener accepts.
+type counted struct {
+	net.Listener
+	conns *atomic.Int32
+}
+
+func (c *counted) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.conns.Add(1)
+	}
+	return conn, err
+}
+
+// TestOneConnection wants everything asked over one connection to an address, however often it is named.
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	h := &hostile{version: "3.7.3"}
+	url := h.serve(t)
+	h.members = []*pb.Member{{ID: 1, Name: "m1", ClientURLs: []string{url}}, {ID: 2, Name: "m2", ClientURLs: []string{url}}}
+	facts, err := health.Collect(clustertest.Context(t, limit), at(url, url, url+"/"), health.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := h.conns.Load(); n != 1 || len(facts.Endpoints) != 1 {
+		t.Errorf("%d connections, %d endpoints", n, len(facts.Endpoints))
+	}
 }
 
 // TestHostileMember wants an endpoint that lies to be bounded and reported.
