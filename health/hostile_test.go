@@ -2,11 +2,13 @@ package health_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
@@ -142,4 +144,22 @@ func TestHostileMember(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestInterrupted wants the end of the context to end the collection at once, and to be told as that.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	c := clustertest.New(t, clustertest.Options{})
+	c.Members[0].Pause(t)
+	ctx, cancel := context.WithCancelCause(clustertest.Context(t, limit))
+	time.AfterFunc(100*time.Millisecond, func() { cancel(errors.New("enough")) })
+	start := time.Now()
+	_, err := health.Collect(ctx, at(c.Members[0].ClientURL), health.Options{Bound: limit})
+	var hint *ops.HintError
+	if !errors.As(err, &hint) || hint.Class != ops.ClassInterrupted || !strings.Contains(err.Error(), "enough") {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(start); took > limit/4 {
+		t.Errorf("ended after %s", took)
+	}
 }
