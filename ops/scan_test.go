@@ -344,13 +344,13 @@ func TestPager(t *testing.T) {
 		n, bytes int
 		want     int64
 	}{
-		{1000, 1000 * 1200, 4000},    // grows, but not by more than fourfold
-		{4000, 4000 * 1200, 9252},    // to what fits the memory
-		{9252, 9252 * 1_000_000, 12}, // shrinks at once
-		{12, 12 * 100, 48},           // and grows again slowly
-		{0, 20, 48},                  // an empty page says nothing
-		{1, 100 << 20, 1},            // never below one key
-		{1, 100, 4},                  //
+		{1000, 1000 * 1200, 4000},   // grows, but not by more than fourfold
+		{4000, 4000 * 1200, 6553},   // to what fits the memory
+		{6553, 6553 * 1_000_000, 8}, // shrinks at once
+		{8, 8 * 100, 32},            // and grows again slowly
+		{0, 20, 32},                 // an empty page says nothing
+		{1, 100 << 20, 1},           // never below one key
+		{1, 100, 4},                 //
 	} {
 		p.saw(step.n, step.bytes)
 		if p.keys != step.want {
