@@ -49,7 +49,11 @@ func (a *app) guardDel(cmd *cobra.Command) {
 
 // askDel counts the keys of a range, and asks whether to delete them; done when they must not be.
 func (a *app) askDel(cmd *cobra.Command, r ops.ScanOptions, what string, dryRun bool) (done bool, err error) {
-	cluster, err := a.dial(cmd)
+	resolved, err := a.resolve(cmd)
+	if err != nil {
+		return true, err
+	}
+	cluster, err := ops.Dial(cmd.Context(), resolved.Config)
 	if err != nil {
 		return true, err
 	}

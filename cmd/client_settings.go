@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -109,10 +110,22 @@ func origin(r config.Resolved, name string) config.OriginKind {
 
 // fixedValue is a flag's value that nothing changes any more. Upstream's code reads ETCDCTL_ variables once more, over what
 // was resolved, and ends the process where a flag is set as well; both find a flag that is unset and cannot be.
-type fixedValue struct{ kind, text string }
+type fixedValue struct {
+	kind, text string
+	secret     bool
+}
 
 // String implements pflag.Value.
 func (v fixedValue) String() string { return v.text }
+
+// Format implements fmt.Formatter: with --debug upstream's code prints all flags, and a secret must not be among them.
+func (v fixedValue) Format(f fmt.State, _ rune) {
+	if v.secret && v.text != "" {
+		_, _ = io.WriteString(f, "********")
+		return
+	}
+	_, _ = io.WriteString(f, v.text)
+}
 
 // Type implements pflag.Value.
 func (v fixedValue) Type() string { return v.kind }
@@ -122,7 +135,8 @@ func (fixedValue) Set(string) error { return nil }
 
 func fix(flags *pflag.FlagSet, name, value string) {
 	f := flags.Lookup(name)
-	f.Value, f.Changed = fixedValue{f.Value.Type(), value}, false
+	secret := name == "password" || name == "auth-jwt-token"
+	f.Value, f.Changed = fixedValue{f.Value.Type(), value, secret}, false
 }
 
 func csvLine(fields []string) (string, error) {

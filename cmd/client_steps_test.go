@@ -104,9 +104,9 @@ func leaseSteps() []step {
 
 func memberSteps() []step {
 	return []step{
-		{line: "member add m2 --peer-urls http://127.0.0.1:1 --learner", learn: "ADDED"},
-		{line: "member list -w json"},
-		{line: "member update $ADDED --peer-urls http://127.0.0.1:2 -w json"},
+		{line: "member add m2 --peer-urls http://127.0.0.1:1 --learner", learn: "ADDED", mixed: true},
+		{line: "member list -w json", mixed: true},
+		{line: "member update $ADDED --peer-urls http://127.0.0.1:2 -w json", mixed: true},
 		{line: "member promote $ADDED"},
 		{line: "member remove $ADDED"},
 		{line: "member add m2 --peer-urls x"},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,7 +115,7 @@ func TestSignalsEndUpstreamsCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch := start(t, etcdopsProgram(t, "etcdops"), "--endpoints", cluster.Members[0].ClientURL, "watch", "k", "--rev", fmt.Sprint(put.Header.Revision))
+	watch := start(t, etcdopsProgram(t, "etcdops"), "--endpoints", cluster.Members[0].ClientURL, "watch", "k", "--rev", strconv.FormatInt(put.Header.Revision, 10))
 	watch.read(t, len("PUT\nk\nv\n"))
 	_ = watch.cmd.Process.Signal(syscall.SIGINT)
 	status, ok := watch.end(t).Sys().(syscall.WaitStatus)
@@ -154,7 +155,7 @@ func TestGetFromOldServer(t *testing.T) {
 func TestOwnExitCodes(t *testing.T) {
 	t.Parallel()
 	cluster := clustertest.New(t, clustertest.Options{})
-	etcdops := etcdopsProgram(t, "etcdops")
+	etcdops := etcdopsProgram(t, "etcdops", "ETCDOPS_ENDPOINTS="+cluster.Members[0].ClientURL)
 	for line, want := range map[string]int{
 		"put k v -w table":              2,
 		"put --nonsense":                2,
@@ -176,10 +177,45 @@ func TestOwnExitCodes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		program := etcdops
-		program.env = []string{"ETCDOPS_ENDPOINTS=" + cluster.Members[0].ClientURL}
-		if r := program.run(t, "", strings.Fields(line)...); r.code != want {
+		if r := etcdops.run(t, "", strings.Fields(line)...); r.code != want {
 			t.Errorf("%s: exit %d, want %d\n%s", line, r.code, want, r.err)
 		}
 	}
+}
+
+// TestCommandsThatWait are those that go on until they are stopped.
+func TestCommandsThatWait(t *testing.T) {
+	t.Parallel()
+	here, there := clustertest.New(t, clustertest.Options{}), clustertest.New(t, clustertest.Options{})
+	if _, err := here.Client(t).Put(t.Context(), "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	etcdops := etcdopsProgram(t, "etcdops", "ETCDOPS_ENDPOINTS="+here.Members[0].ClientURL)
+	for line, want := range map[string]string{
+		`watch k --rev 2 -- sh -c echo>&2;echo~$ETCD_WATCH_KEY=$ETCD_WATCH_VALUE`: "PUT\nk\nv\n\"k\"=\"v\"\n",
+		"watch k --rev 2 -w json": `{"Header":{`,
+		"elect name me":           "name/",
+		"lock other":              "other/",
+	} {
+		args := strings.Fields(line)
+		args[len(args)-1] = strings.ReplaceAll(args[len(args)-1], "~", " ")
+		r := start(t, etcdops, args...)
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(r.out, got); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v %s, want %q", line, got, err, r.err, want)
+		}
+		_ = r.cmd.Process.Kill()
+		r.end(t)
+	}
+
+	// A mirror copies what is there, and says nothing.
+	watching, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	mirrored := there.Client(t).Watch(watching, "k", clientv3.WithRev(1))
+	mirror := start(t, etcdops, "make-mirror", there.Members[0].ClientURL)
+	if response := <-mirrored; response.Err() != nil || len(response.Events) != 1 || string(response.Events[0].Kv.Value) != "v" {
+		t.Errorf("the mirror has %+v", response)
+	}
+	_ = mirror.cmd.Process.Signal(syscall.SIGINT)
+	mirror.end(t)
 }

@@ -2,14 +2,12 @@ package cmd
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/etcdops/etcdops/health"
-	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/ui"
 )
 
@@ -71,7 +69,7 @@ func (a *app) runHealth(cmd *cobra.Command, opts healthOptions) error {
 	if err != nil {
 		return err
 	}
-	print, err := a.healthPrinter(cmd)
+	show, err := a.healthPrinter(cmd)
 	if err != nil {
 		return err
 	}
@@ -79,7 +77,7 @@ func (a *app) runHealth(cmd *cobra.Command, opts healthOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := print(a.io, name, report); err != nil {
+	if err := show(a.io, name, report); err != nil {
 		return err
 	}
 	if class, failed := report.Class(warn); failed {
@@ -98,16 +96,7 @@ func (a *app) judge(cmd *cobra.Command, bound time.Duration) (report health.Repo
 	if err != nil {
 		return report, "", err
 	}
-	return health.Evaluate(facts, health.Policy{}), contextName(resolved), nil
-}
-
-func contextName(r config.Resolved) string {
-	for _, s := range r.Settings {
-		if s.Name == "context" {
-			return s.Value
-		}
-	}
-	return ""
+	return health.Evaluate(facts, health.Policy{}), resolved.Context, nil
 }
 
 // reportPrinter writes a report in one format.
@@ -138,8 +127,4 @@ func (a *app) reportFormat() string {
 		return "table"
 	}
 	return "simple"
-}
-
-func badFormat(cmd *cobra.Command, got string, known ...string) error {
-	return usageError(cmd, fmt.Errorf("-w %s: this command knows %s", got, strings.Join(known, ", ")))
 }

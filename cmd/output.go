@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,13 @@ func (a *app) print(cmd *cobra.Command, v any, table func() error) error {
 	case "yaml":
 		return ui.YAML(a.io.Out, v)
 	}
+	return badFormat(cmd, a.out, "table", "json", "yaml")
+}
+
+// badFormat refuses an output format that a command does not know.
+func badFormat(cmd *cobra.Command, got string, known ...string) error {
 	return &ops.HintError{
 		Code: codeFormat, Class: ops.ClassUsage, Op: cmd.CommandPath(),
-		Err: fmt.Errorf("there is no output format %q here", a.out), Hint: "choose one with -w: table, json, yaml",
+		Err: fmt.Errorf("there is no output format %q here", got), Hint: "choose one with -w: " + strings.Join(known, ", "),
 	}
 }

@@ -40,4 +40,8 @@ const (
 	CodeSlow        Code = "ETO-1051" // connected, but the request was not answered in time
 	CodeUnavailable Code = "ETO-1052" // the member cannot serve now, or the connection broke
 	CodeNotEtcd     Code = "ETO-1053" // something else than etcd listens there
+
+	CodeScanBroken     Code = "ETO-1060" // an answer in pieces broke off: what came is right, but not all
+	CodeCompacted      Code = "ETO-1061" // the revision was compacted away, before or while it was read
+	CodeFutureRevision Code = "ETO-1062" // the revision has not been written yet
 )

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -236,6 +237,48 @@ func TestFilesChange(t *testing.T) {
 	}
 }
 
+// TestDialCost wants one connection to each endpoint and no more, for dialling and all that follows at it.
+func TestDialCost(t *testing.T) {
+	t.Parallel()
+	ca := pki.NewCA(t, pki.CAOptions{})
+	var accepted [3]atomic.Int64
+	cfg := ops.Config{TLS: ops.TLS{CACert: ca.CertFile}}
+	for i := range accepted {
+		cfg.Endpoints = append(cfg.Endpoints, serveTLS(t, countingListener{listen(t), &accepted[i]}, ca, pki.CertOptions{}, &tls.Config{}))
+	}
+	cluster := dial(t, cfg)
+	ctx := clustertest.Context(t, limit)
+	for range 2 {
+		for _, endpoint := range cfg.Endpoints {
+			client, err := cluster.At(ctx, endpoint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.Status(ctx, endpoint)
+			wantCode(t, cluster.Explain(ctx, "ask", endpoint, err), ops.CodeNotEtcd) // it is a gRPC server with no service
+		}
+	}
+	for i := range accepted {
+		if n := accepted[i].Load(); n != 1 {
+			t.Errorf("endpoint %d was connected to %d times", i, n)
+		}
+	}
+}
+
+// countingListener counts what it accepts.
+type countingListener struct {
+	net.Listener
+	accepted *atomic.Int64
+}
+
+func (l countingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted.Add(1)
+	}
+	return conn, err
+}
+
 func dial(t *testing.T, cfg ops.Config) *ops.Cluster {
 	t.Helper()
 	cluster, err := ops.Dial(clustertest.Context(t, limit), cfg)
@@ -315,15 +358,15 @@ func listener(t *testing.T, hello []byte) string {
 // tlsServer is a gRPC server with a certificate of ca's; it demands one of clients when clientCAs is given.
 func tlsServer(t *testing.T, ca *pki.CA, opts pki.CertOptions, clientCAs *x509.CertPool) string {
 	t.Helper()
-	return serveTLS(t, ca, opts, &tls.Config{ClientCAs: clientCAs})
+	return serveTLS(t, listen(t), ca, opts, &tls.Config{ClientCAs: clientCAs})
 }
 
 func oldTLSServer(t *testing.T, ca *pki.CA) string {
 	t.Helper()
-	return serveTLS(t, ca, pki.CertOptions{}, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+	return serveTLS(t, listen(t), ca, pki.CertOptions{}, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 }
 
-func serveTLS(t *testing.T, ca *pki.CA, opts pki.CertOptions, cfg *tls.Config) string {
+func serveTLS(t *testing.T, l net.Listener, ca *pki.CA, opts pki.CertOptions, cfg *tls.Config) string {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(ca.Server(t, opts))
 	if err != nil {
@@ -333,7 +376,6 @@ func serveTLS(t *testing.T, ca *pki.CA, opts pki.CertOptions, cfg *tls.Config) s
 	if cfg.ClientCAs != nil {
 		cfg.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	l := listen(t)
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(cfg)))
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)

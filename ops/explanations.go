@@ -4,7 +4,7 @@ import "slices"
 
 // Explanations returns one explanation for each code of this package, in the order of the codes.
 func Explanations() []Explanation {
-	return slices.Concat(explainReaching(), explainFiles(), explainTLS(), explainAuth(), explainRequests())
+	return slices.Concat(explainReaching(), explainFiles(), explainTLS(), explainAuth(), explainRequests(), explainScans())
 }
 
 func explainReaching() []Explanation {
@@ -242,6 +242,29 @@ func explainRequests() []Explanation {
 			"The port belongs to another program: a web server, an API server, ssh, or a member's peer port (2380).",
 			"None.",
 			[]string{"check host and port: clients use 2379 by default, kOps 4001", "ss -ltnp on the host shows who listens"},
+		},
+	}
+}
+
+func explainScans() []Explanation {
+	return []Explanation{
+		{
+			string(CodeScanBroken), "an answer in pieces broke off",
+			"Keys were being read when the connection was lost for good, or no data came for the command's time limit.",
+			"What was printed is right, but it is not all: do not take it for the whole.",
+			[]string{"etcdops health", "run the command again", "a longer limit for silence: --command-timeout 30s"},
+		},
+		{
+			string(CodeCompacted), "the revision was compacted away",
+			"The history before some revision is forgotten, by `etcdops compact` or by automatic compaction. It may happen while a long answer is read.",
+			"None for the data. An answer that broke off is not all of it.",
+			[]string{"read the newest revision: leave --rev out", "run the command again; a narrower prefix or --keys-only takes less time"},
+		},
+		{
+			string(CodeFutureRevision), "the revision has not been written yet",
+			"The number given is larger than the cluster's revision: a typing error, another cluster, or a member that is behind (--consistency s).",
+			"None: nothing was read.",
+			[]string{"leave --rev out", "etcdops get KEY -w fields shows the newest revision"},
 		},
 	}
 }

@@ -12,13 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Codes of a scan.
-const (
-	CodeScanBroken     Code = "ETO-1060" // the answer broke off: what came is right, but not all
-	CodeCompacted      Code = "ETO-1061" // the revision was compacted away, before or during the scan
-	CodeFutureRevision Code = "ETO-1062" // the revision has not been written yet
-)
-
 // errSilence ends a request that brings no data.
 var errSilence = errors.New("no data came")
 

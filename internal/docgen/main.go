@@ -1,5 +1,5 @@
-// Command docgen writes the generated parts of docs/: the command reference, from the command tree itself,
-// and the page of error codes.
+// Command docgen writes the generated parts of docs/: the command reference, from the command tree itself, and the pages
+// of error codes and of JSON documents.
 // With -check it writes nothing and fails when what is there differs.
 package main
 
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,24 +40,39 @@ func run(docs string, check bool) error {
 	if err := generate(fresh); err != nil {
 		return err
 	}
-	reference, codes := filepath.Join(docs, "reference"), filepath.Join(docs, "codes.md")
-	var page bytes.Buffer
-	if err := cmd.Codes(&page); err != nil {
-		return err
+	reference := filepath.Join(docs, "reference")
+	for name, write := range pages() {
+		if err := renew(filepath.Join(docs, name), write, check); err != nil {
+			return err
+		}
 	}
 	if check {
-		if have, err := os.ReadFile(codes); err != nil || !bytes.Equal(have, page.Bytes()) {
-			return fmt.Errorf("%s is not up to date: run make docs", codes)
-		}
 		return compare(fresh, reference)
-	}
-	if err := os.WriteFile(codes, page.Bytes(), 0o644); err != nil {
-		return err
 	}
 	if err := os.RemoveAll(reference); err != nil {
 		return err
 	}
 	return os.CopyFS(reference, os.DirFS(fresh))
+}
+
+// pages are the generated files beside the reference.
+func pages() map[string]func(io.Writer) error {
+	return map[string]func(io.Writer) error{"codes.md": cmd.Codes, "json.md": cmd.JSONPage, "health.md": cmd.HealthPage}
+}
+
+// renew writes a page, or reports that it would change.
+func renew(path string, write func(io.Writer) error, check bool) error {
+	var page bytes.Buffer
+	if err := write(&page); err != nil {
+		return err
+	}
+	if !check {
+		return os.WriteFile(path, page.Bytes(), 0o644)
+	}
+	if have, err := os.ReadFile(path); err != nil || !bytes.Equal(have, page.Bytes()) {
+		return fmt.Errorf("%s is not up to date: run make docs", path)
+	}
+	return nil
 }
 
 // generate writes one Markdown page a command into dir.

@@ -8,8 +8,8 @@ import (
 	"github.com/etcdops/etcdops/ops"
 )
 
-// errorJSON is schema etcdops.error/v1.
-type errorJSON struct {
+// ErrorJSON is an error as a document of its own, schema etcdops.error/v1.
+type ErrorJSON struct {
 	Schema   string   `json:"schema"`
 	Error    string   `json:"error"`
 	Code     ops.Code `json:"code,omitempty"`
@@ -22,7 +22,7 @@ type errorJSON struct {
 // Error writes err to the error stream: the cause, what to type next, where more is told; as one JSON object when
 // asJSON is set.
 func Error(s *Streams, err error, exitCode int, asJSON bool) {
-	report := errorJSON{Schema: "etcdops.error/v1", Error: err.Error(), Code: ops.CodeOf(err), ExitCode: exitCode}
+	report := ErrorJSON{Schema: "etcdops.error/v1", Error: err.Error(), Code: ops.CodeOf(err), ExitCode: exitCode}
 	if hint, ok := errors.AsType[*ops.HintError](err); ok {
 		report.Op, report.Member, report.Hint = hint.Op, hint.Member, hint.Hint
 	}
