@@ -84,7 +84,7 @@ type session struct {
 type step struct {
 	line  string
 	stdin string
-	learn string // name of the first ID of 15 or 16 hexadecimal digits in the output
+	learn string // name of the first ID of 12 to 16 hexadecimal digits in the output
 	own   bool   // the error is told in etcdops' own words
 	mixed bool   // the parts of the output stand in the order of IDs made from the clock
 }
@@ -93,8 +93,9 @@ var (
 	durations = regexp.MustCompile(`\b[0-9.]+(µs|ms|s)\b`)
 	sizes     = regexp.MustCompile(`\b[0-9.]+ [kMG]?B\b|[0-9]+%|"(DBSize|DBSizeInUse|dbSize|dbSizeInUse)" ?: ?[0-9]+|"Value" : "[^"]*m[0-9]+"`)
 	logged    = regexp.MustCompile(`"ts":"[^"]*"|"target":"[^"]*"|LocalAddr: '[^']*'`)
+	padded    = regexp.MustCompile(` +\$`) // an ID that begins with zeros
 	tableFill = regexp.MustCompile(`([ ─]) *─*`)
-	ids       = regexp.MustCompile(`\b[0-9a-f]{15,16}\b`)
+	ids       = regexp.MustCompile(`\b[0-9a-f]{12,16}\b`)
 )
 
 // do runs a step; the output is returned without what no two runs have in common.
@@ -113,7 +114,7 @@ func (s *session) do(tb testing.TB, st step) result {
 	}
 	r.out, r.err = s.normal(r.out), s.normal(r.err)
 	if st.mixed {
-		parts := regexp.MustCompile(`[{,"\n]`).Split(r.out, -1)
+		parts := regexp.MustCompile(`[]{},"\n]`).Split(r.out, -1)
 		slices.Sort(parts)
 		r.out = strings.Join(parts, " ")
 	}
@@ -124,6 +125,7 @@ func (s *session) normal(text string) string {
 	for name, id := range s.learnt {
 		text = strings.ReplaceAll(strings.ReplaceAll(text, id, "$"+name), decimal(id), "$"+name)
 	}
+	text = padded.ReplaceAllString(text, " $$")
 	for _, r := range []*regexp.Regexp{durations, sizes, logged} {
 		text = r.ReplaceAllString(text, "*")
 	}

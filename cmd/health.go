@@ -69,7 +69,7 @@ func (a *app) runHealth(cmd *cobra.Command, opts healthOptions) error {
 	if err != nil {
 		return err
 	}
-	print, err := a.healthPrinter(cmd)
+	show, err := a.healthPrinter(cmd)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (a *app) runHealth(cmd *cobra.Command, opts healthOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := print(a.io, name, report); err != nil {
+	if err := show(a.io, name, report); err != nil {
 		return err
 	}
 	if class, failed := report.Class(warn); failed {

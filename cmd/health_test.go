@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -107,12 +108,36 @@ func TestHealthColour(t *testing.T) {
 func TestHealthUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"health", "-w", "fields"}, {"health", "--fail-on", "never"}, {"health", "--endpoints", "::"},
-		{"health", "m1"}, {"status", "-w", "fields"},
+		{"health", "-w", "fields"},
+		{"health", "--fail-on", "never"},
+		{"health", "--endpoints", "::"},
+		{"health", "m1"},
+		{"status", "-w", "fields"},
 		{"health", "--endpoints", "https://127.0.0.1:1", "--cacert", "/no/such/file"},
 	} {
 		if out, errOut, code := testRun(t, args...); code != 2 || out != "" || errOut == "" {
 			t.Errorf("%q: exit %d, %q, %q", args, code, out, errOut)
+		}
+	}
+}
+
+// TestHealthPage wants docs/health.md to name every check as the table has it; make docs writes it.
+func TestHealthPage(t *testing.T) {
+	t.Parallel()
+	var want strings.Builder
+	if err := HealthPage(&want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../docs/health.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want.String() {
+		t.Error("docs/health.md is not what the table of checks says: make docs")
+	}
+	for _, c := range health.Checks() {
+		if !strings.Contains(want.String(), "\n### "+c.ID+"\n") {
+			t.Errorf("%s has no section", c.ID)
 		}
 	}
 }

@@ -43,7 +43,7 @@ Exit codes: 0 at least one member answered; 5 none did; 2 usage; 130 interrupted
 }
 
 func (a *app) runStatus(cmd *cobra.Command, bound time.Duration) error {
-	print, err := a.statusPrinter(cmd)
+	show, err := a.statusPrinter(cmd)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (a *app) runStatus(cmd *cobra.Command, bound time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if err := print(report); err != nil {
+	if err := show(report); err != nil {
 		return err
 	}
 	if !report.Reached {

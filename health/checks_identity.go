@@ -101,7 +101,7 @@ func evalMembershipAgreement(v *view, _ Check) []Outcome {
 		case !m.listed:
 			out = append(out, Outcome{
 				Severity: SeverityCritical, Member: m.label, Endpoint: m.answered[0].URL,
-				Message: fmt.Sprintf("%s answers as a member of the cluster, but is not in its member list", m.answered[0].URL),
+				Message: m.answered[0].URL + " answers as a member of the cluster, but is not in its member list",
 				Next:    "stop it if it was removed; etcdops explain membership.agreement",
 			})
 		case m.Learner, !m.Started() && len(m.answered) == 0:

@@ -14,8 +14,6 @@ const (
 	gib = 1 << 30
 	// fragmentMinBytes is the database size below which OpenShift's operator does not defragment.
 	fragmentMinBytes = 100 * mib
-	// suggestedMaxQuota is the quota above which etcd's source warns at start.
-	suggestedMaxQuota = 8 * gib
 )
 
 func storageChecks() []Check {

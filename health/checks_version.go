@@ -32,7 +32,7 @@ func versionChecks() []Check {
 			Source: "downgrade information in the status (since 3.6)", Rule: "warns while one is enabled", From: FromUs,
 			Cause:  "etcdctl downgrade enable was run, and the downgrade was neither finished nor cancelled.",
 			Danger: "The storage is written in the older version's form, and members of the newer version do not come back after a restart.",
-			Fix:    []string{"finish it: replace the binaries one after the other", "or cancel it: etcdops ctl downgrade cancel"},
+			Fix:    []string{"finish it: replace the binaries one after the other", "or cancel it: etcdops downgrade cancel"},
 			eval:   evalDowngrade,
 		},
 	}
@@ -138,7 +138,7 @@ func evalDowngrade(v *view, _ Check) []Outcome {
 		if target := s.Status.Downgrade; target != "" {
 			return Outcome{
 				Severity: SeverityWarning, Value: target, Message: "downgrade to " + target + " is under way",
-				Next: "finish it, or etcdops ctl downgrade cancel",
+				Next: "finish it, or etcdops downgrade cancel",
 			}
 		}
 		if r, ok := parseRelease(s.Status.Version); !ok || r.before(3, 6) {

@@ -16,8 +16,7 @@ func (c *collector) failure(ctx context.Context, url string, err error) *Failure
 	}
 	err = c.cluster.Explain(ctx, "ask", url, err)
 	f := &Failure{Kind: KindError, Code: ops.CodeOf(err), Message: err.Error()}
-	var hint *ops.HintError
-	if errors.As(err, &hint) {
+	if hint, ok := errors.AsType[*ops.HintError](err); ok {
 		f.Hint = hint.Hint
 		if hint.Err != nil {
 			f.Message = hint.Err.Error()
@@ -33,7 +32,7 @@ func (c *collector) failure(ctx context.Context, url string, err error) *Failure
 
 // kindOf sorts the codes of a connection by what they say about the member.
 func kindOf(code ops.Code) Kind {
-	switch code {
+	switch code { //nolint:exhaustive // all others are errors of no special kind
 	case ops.CodeDNS:
 		return KindDNS
 	case ops.CodeRefused:

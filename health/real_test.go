@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -221,14 +222,13 @@ func proposals(t *testing.T, c *clustertest.Cluster) map[string]string {
 		if err != nil {
 			t.Fatalf("metrics of %s: %v", m.Name, err)
 		}
-		defer resp.Body.Close()
 		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
 			if value, ok := strings.CutPrefix(lines.Text(), "etcd_server_proposals_committed_total "); ok {
 				counts[m.Name] = value
 			}
 		}
-		if counts[m.Name] == "" {
-			t.Fatalf("%s has no such metric", m.Name)
+		if err := resp.Body.Close(); err != nil || counts[m.Name] == "" {
+			t.Fatalf("%s has no such metric: %v", m.Name, err)
 		}
 	}
 	return counts
@@ -300,7 +300,7 @@ func TestNoSpace(t *testing.T) {
 	ctx, client := clustertest.Context(t, limit), full.Client(t)
 	value := strings.Repeat("x", 256<<10)
 	for i := 0; ; i++ {
-		if _, err := client.Put(ctx, fmt.Sprint(i), value); err != nil {
+		if _, err := client.Put(ctx, strconv.Itoa(i), value); err != nil {
 			break
 		}
 	}

@@ -18,7 +18,9 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
+		t.Helper()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			t.Helper()
 			switch d.Cmd {
 			case "health":
 				return tell(health.Evaluate(describe(t, d.Input), health.Policy{}), d.HasArg("all"))

@@ -57,7 +57,7 @@ func run(docs string, check bool) error {
 
 // pages are the generated files beside the reference.
 func pages() map[string]func(io.Writer) error {
-	return map[string]func(io.Writer) error{"codes.md": cmd.Codes, "json.md": cmd.JSONPage}
+	return map[string]func(io.Writer) error{"codes.md": cmd.Codes, "json.md": cmd.JSONPage, "health.md": cmd.HealthPage}
 }
 
 // renew writes a page, or reports that it would change.
