@@ -77,7 +77,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetErr(a.io.Err)
 	root.SetFlagErrorFunc(flagError)
 	a.conn.addTo(root.PersistentFlags())
-	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields, jsonpath=TEMPLATE (each command's help lists its own)")
+	root.PersistentFlags().StringVarP(&a.out, "write-out", "w", "", "output format: table, wide, json, yaml, simple, fields (each command's help lists its own)")
 	root.PersistentFlags().StringVarP(&a.out, "output", "o", "", "second name of --write-out")
 	addExitCodes(root)
 	root.AddCommand(commands(a)...)

@@ -203,6 +203,37 @@ func TestScanResumesAfterTheConnectionBroke(t *testing.T) {
 	}
 }
 
+// TestScanResumesBehindItsLimit resumes where the last key wanted has come, and the end of the answer has not.
+func TestScanResumesBehindItsLimit(t *testing.T) {
+	cluster := clustertest.New(t, clustertest.Options{})
+	fill(t, cluster.Client(t), "/k/", 30, 10)
+	c := dial(t, Config{Endpoints: cluster.Endpoints()})
+	for limit, more := range map[int64]bool{20: true, 30: false} {
+		s := newScan(t, c, ScanOptions{Key: "/k/", End: "/k0", Limit: limit})
+		s.seen, s.next = limit, fmt.Sprintf("/k/%06d\x00", limit-1)
+		if got := scanAll(t, s); len(got) != 0 {
+			t.Errorf("limit %d: %d keys more", limit, len(got))
+		}
+		if want := (ScanTotal{Seen: limit, Count: 30, More: more}); s.Total() != want {
+			t.Errorf("limit %d: Total() = %+v, want %+v", limit, s.Total(), want)
+		}
+	}
+}
+
+// TestScanWithoutQuorum holds that a scan which cannot begin is no interruption, and says why.
+func TestScanWithoutQuorum(t *testing.T) {
+	cluster := clustertest.New(t, clustertest.Options{Size: 3})
+	for _, member := range cluster.Members[1:] {
+		member.Kill(t)
+	}
+	c := dial(t, Config{Endpoints: cluster.Endpoints()[:1], CommandTimeout: 500 * time.Millisecond})
+	_, err := c.Scan(t.Context(), ScanOptions{Key: "/k/", End: "/k0"})
+	hint, ok := errors.AsType[*HintError](err)
+	if !ok || hint.Class != ClassUnreachable || hint.Code != CodeSlow {
+		t.Errorf("error %v, want %s", err, CodeSlow)
+	}
+}
+
 // TestScanBreaksOff holds that a scan which cannot go on says so, and how far it came.
 func TestScanBreaksOff(t *testing.T) {
 	cluster := clustertest.New(t, clustertest.Options{})
