@@ -37,10 +37,8 @@ func needsQuorum(cmd *cobra.Command) bool {
 	switch group {
 	case "endpoint", "defrag", "snapshot":
 		return false
-	case "get":
-		return flagText(cmd.Flags(), "consistency") != "s"
 	}
-	return true
+	return flagText(cmd.Flags(), "consistency") != "s" // get, and member list
 }
 
 // commandPath is the path of a command without the program's name.

@@ -192,9 +192,9 @@ func TestBadFiles(t *testing.T) {
 	}{
 		"CA missing":        {ops.TLS{CACert: missing}, ops.CodeFileUnreadable, missing, "no such file"},
 		"CA is a directory": {ops.TLS{CACert: dir}, ops.CodeFileUnreadable, dir, "is a directory"},
-		"CA garbage":        {ops.TLS{CACert: garbage}, ops.CodeFileMalformed, garbage, "no PEM block"},
+		"CA garbage":        {ops.TLS{CACert: garbage}, ops.CodeFileMalformed, garbage, "no PEM text"},
 		"CA empty":          {ops.TLS{CACert: empty}, ops.CodeFileMalformed, empty, "empty"},
-		"CA is a key":       {ops.TLS{CACert: key}, ops.CodeFileMalformed, key, `"PRIVATE KEY"`},
+		"CA is a key":       {ops.TLS{CACert: key}, ops.CodeFileMalformed, key, "it holds PRIVATE KEY, and no certificate authority"},
 		"cert missing":      {ops.TLS{Cert: missing, Key: key}, ops.CodeFileUnreadable, missing, "no such file"},
 		"cert garbage":      {ops.TLS{Cert: garbage, Key: key}, ops.CodeFileMalformed, garbage, "no certificate"},
 		"cert broken":       {ops.TLS{Cert: halfCert, Key: key}, ops.CodeFileMalformed, halfCert, "malformed"},

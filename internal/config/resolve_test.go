@@ -208,6 +208,7 @@ func TestRefused(t *testing.T) {
 		"bad context name":      {"contexts:\n- {name: 'a b', endpoints: [e:1]}\n", nil, config.CodeBadContext, `"a b"`},
 		"bad timeout":           {"contexts:\n- {name: a, endpoints: [e:1], dial_timeout: 5}\n", nil, config.CodeBadContext, "dial_timeout"},
 		"cert without key":      {"contexts:\n- {name: a, endpoints: [e:1], cert: c}\n", nil, config.CodeBadContext, "go together"},
+		"password in a context": {"contexts:\n- {name: a, endpoints: [e:1], user: 'root:pw'}\n", nil, config.CodeBadContext, "holds no password"},
 		"password without user": {"contexts:\n- {name: a, endpoints: [e:1], password_file: p}\n", nil, config.CodeBadContext, "no user"},
 	} {
 		t.Run(name, func(t *testing.T) {

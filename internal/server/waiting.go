@@ -52,7 +52,7 @@ func (s *Server) waitingFor(ctx context.Context) string {
 			}
 		}
 	}
-	answers, err := askPeers(ctx, s.settings.Config, urls, askTimeout)
+	answers, err := askPeers(ctx, s.settings.Config, urls, askTimeout, nil)
 	if err != nil {
 		return "waiting for the other members: " + err.Error()
 	}
