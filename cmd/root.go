@@ -49,7 +49,7 @@ func run(ctx context.Context, streams *ui.Streams, args []string) int {
 	if len(args) > 1 {
 		a.first = args[1]
 	}
-	root := newRoot(a)
+	root := newRoot(a) //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
 	if err == nil && out.Err != nil {
