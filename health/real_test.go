@@ -437,3 +437,20 @@ func TestFactsRoundTrip(t *testing.T) {
 		t.Errorf("so did the report:\n%s", diff)
 	}
 }
+
+// TestAdvertisedURLs swaps what two members advertise and lets the third advertise an address where nobody listens.
+func TestAdvertisedURLs(t *testing.T) {
+	t.Parallel()
+	c := clustertest.NewUnstarted(t, clustertest.Options{Size: 3})
+	a, b, dead := c.Members[0], c.Members[1], c.Members[2]
+	a.Args = append(a.Args, "--advertise-client-urls="+b.ClientURL)
+	b.Args = append(b.Args, "--advertise-client-urls="+a.ClientURL)
+	dead.Args = append(dead.Args, "--advertise-client-urls=http://127.0.0.1:1")
+	c.Start(t)
+	r := look(t, at(c.Endpoints()...))
+	want(t, r, health.SeverityCritical,
+		"endpoint.identity "+a.Name, "endpoint.identity "+b.Name, "reachability "+dead.Name)
+	if r.Votes.Healthy != 3 {
+		t.Errorf("%d voters work, want 3", r.Votes.Healthy)
+	}
+}

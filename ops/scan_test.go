@@ -240,9 +240,9 @@ func TestScanBreaksOff(t *testing.T) {
 	client := cluster.Client(t)
 	member := cluster.Members[0]
 	fill(t, client, "/k/", 3000, 1000)
-	cfg := Config{Endpoints: cluster.Endpoints(), CommandTimeout: 500 * time.Millisecond}
 	for _, tc := range []struct {
 		name   string
+		limit  time.Duration
 		do     func()
 		undo   func()
 		code   Code
@@ -250,20 +250,20 @@ func TestScanBreaksOff(t *testing.T) {
 		saying string
 	}{
 		{
-			name: "silence", do: func() { member.Pause(t) }, undo: func() { member.Resume(t) },
-			code: CodeScanBroken, class: ClassUnreachable, saying: "no data came for 500ms",
+			name: "silence", limit: time.Second, do: func() { member.Pause(t) }, undo: func() { member.Resume(t) },
+			code: CodeScanBroken, class: ClassUnreachable, saying: "no data came for 1s",
 		},
 		{
-			name: "compaction", do: func() { compactAll(t, client) }, undo: func() {},
+			name: "compaction", limit: 20 * time.Second, do: func() { compactAll(t, client) }, undo: func() {},
 			code: CodeCompacted, class: ClassFailure, saying: "compacted away meanwhile",
 		},
 		{
-			name: "member gone", do: func() { member.Kill(t) }, undo: func() { member.Start(t) },
+			name: "member gone", limit: 20 * time.Second, do: func() { member.Kill(t) }, undo: func() { member.Start(t) },
 			code: CodeScanBroken, class: ClassUnreachable, saying: "refused",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newScan(t, dial(t, cfg), ScanOptions{Key: "/k/", End: "/k0"})
+			s := newScan(t, dial(t, Config{Endpoints: cluster.Endpoints(), CommandTimeout: tc.limit}), ScanOptions{Key: "/k/", End: "/k0"})
 			keys, err := atFirstChunk(t, s, tc.do)
 			tc.undo()
 			hint, ok := errors.AsType[*HintError](err)
