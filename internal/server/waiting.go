@@ -14,11 +14,9 @@ const waitingPeriod = 10 * time.Second
 
 // reportWaiting tells now and then, until the member is ready, which others do not answer: etcd's own log shows votes that
 // nobody returns.
-func (s *Server) reportWaiting() {
+func (s *Server) reportWaiting(ctx context.Context) {
 	ticker := time.NewTicker(waitingPeriod)
 	defer ticker.Stop()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	for {
 		select {
 		case <-s.Ready():
