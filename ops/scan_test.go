@@ -240,9 +240,9 @@ func TestScanBreaksOff(t *testing.T) {
 	client := cluster.Client(t)
 	member := cluster.Members[0]
 	fill(t, client, "/k/", 3000, 1000)
-	cfg := Config{Endpoints: cluster.Endpoints(), CommandTimeout: 500 * time.Millisecond}
 	for _, tc := range []struct {
 		name   string
+		limit  time.Duration
 		do     func()
 		undo   func()
 		code   Code
@@ -250,20 +250,20 @@ func TestScanBreaksOff(t *testing.T) {
 		saying string
 	}{
 		{
-			name: "silence", do: func() { member.Pause(t) }, undo: func() { member.Resume(t) },
-			code: CodeScanBroken, class: ClassUnreachable, saying: "no data came for 500ms",
+			name: "silence", limit: time.Second, do: func() { member.Pause(t) }, undo: func() { member.Resume(t) },
+			code: CodeScanBroken, class: ClassUnreachable, saying: "no data came for 1s",
 		},
 		{
-			name: "compaction", do: func() { compactAll(t, client) }, undo: func() {},
+			name: "compaction", limit: 20 * time.Second, do: func() { compactAll(t, client) }, undo: func() {},
 			code: CodeCompacted, class: ClassFailure, saying: "compacted away meanwhile",
 		},
 		{
-			name: "member gone", do: func() { member.Kill(t) }, undo: func() { member.Start(t) },
+			name: "member gone", limit: 20 * time.Second, do: func() { member.Kill(t) }, undo: func() { member.Start(t) },
 			code: CodeScanBroken, class: ClassUnreachable, saying: "refused",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newScan(t, dial(t, cfg), ScanOptions{Key: "/k/", End: "/k0"})
+			s := newScan(t, dial(t, Config{Endpoints: cluster.Endpoints(), CommandTimeout: tc.limit}), ScanOptions{Key: "/k/", End: "/k0"})
 			keys, err := atFirstChunk(t, s, tc.do)
 			tc.undo()
 			hint, ok := errors.AsType[*HintError](err)
@@ -375,13 +375,13 @@ func TestPager(t *testing.T) {
 		n, bytes int
 		want     int64
 	}{
-		{1000, 1000 * 1200, 4000},    // grows, but not by more than fourfold
-		{4000, 4000 * 1200, 9252},    // to what fits the memory
-		{9252, 9252 * 1_000_000, 12}, // shrinks at once
-		{12, 12 * 100, 48},           // and grows again slowly
-		{0, 20, 48},                  // an empty page says nothing
-		{1, 100 << 20, 1},            // never below one key
-		{1, 100, 4},                  //
+		{1000, 1000 * 1200, 4000},   // grows, but not by more than fourfold
+		{4000, 4000 * 1200, 6553},   // to what fits the memory
+		{6553, 6553 * 1_000_000, 8}, // shrinks at once
+		{8, 8 * 100, 32},            // and grows again slowly
+		{0, 20, 32},                 // an empty page says nothing
+		{1, 100 << 20, 1},           // never below one key
+		{1, 100, 4},                 //
 	} {
 		p.saw(step.n, step.bytes)
 		if p.keys != step.want {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/pki"
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/ops"
 )
@@ -303,5 +304,17 @@ func TestOtherStores(t *testing.T) {
 		if !ok || hint.Code != config.CodeNotEtcdStore || !strings.Contains(hint.Error(), store) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+// TestNothingFits still tells of the etcd when another authority signed every certificate there.
+func TestNothingFits(t *testing.T) {
+	t.Parallel()
+	ca := pki.NewCA(t, pki.CAOptions{})
+	m := &fakeMachine{root: t.TempDir(), member: &clustertest.Member{}, ca: ca, caFile: pki.NewCA(t, pki.CAOptions{}).CertFile}
+	m.certificates(t, map[string]string{kubePKI + "etcd/ca.crt": isCA, kubePKI + "etcd/healthcheck-client.crt": isClient})
+	found, err := config.Discover(m.root)
+	if err != nil || found.CACert == "" || found.Cert != "" || !strings.Contains(found.Note, "no client certificate") {
+		t.Errorf("found %+v, %v", found, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,13 +58,13 @@ func TestDiscovery(t *testing.T) {
 		args := withoutFlags(m.CommandLine(), "initial-cluster", "initial-cluster-token", "initial-cluster-state")
 		return parseArgs(t, append(args, "--discovery-token="+token, "--discovery-endpoints="+service.Members[0].ClientURL)...)
 	}
+	tooMany := discover(layout(t, clustertest.Options{}).Members[0])
 	servers := startAll(t, []*Settings{discover(c.Members[0]), discover(c.Members[1]), discover(c.Members[2])})
 	if n := len(servers[0].Etcd().Cluster().Members()); n != 3 {
 		t.Errorf("%d members", n)
 	}
 
-	fourth := layout(t, clustertest.Options{}).Members[0]
-	_, err := Start(t.Context(), discover(fourth), Options{Logger: (&testLog{}).logger})
+	_, err := Start(t.Context(), tooMany, Options{Logger: (&testLog{}).logger})
 	if hint, ok := asHint(err); !ok || hint.Code != "ETO-3041" || hint.Class != ops.ClassUnreachable {
 		t.Errorf("a fourth member with the used token: %v", err)
 	}
@@ -136,16 +137,28 @@ func TestDNS(t *testing.T) {
 		settings = append(settings, parseArgs(t, append(args, "--discovery-srv="+domain,
 			"--initial-advertise-peer-urls=http://"+m.Name+"."+domain+":"+u.Port())...))
 	}
+	lone := layout(t, clustertest.Options{}).Members[0]
+	nowhere := parseArgs(t, append(withoutFlags(lone.CommandLine(), "initial-cluster"), "--discovery-srv=no-such.example")...)
 	if n := len(startAll(t, settings)[0].Etcd().Cluster().Members()); n != 3 {
 		t.Errorf("%d members", n)
 	}
-
-	lone := layout(t, clustertest.Options{}).Members[0]
-	args := withoutFlags(lone.CommandLine(), "initial-cluster")
-	_, err := Start(t.Context(), parseArgs(t, append(args, "--discovery-srv=no-such.example")...), Options{Logger: (&testLog{}).logger})
+	_, err := Start(t.Context(), nowhere, Options{Logger: (&testLog{}).logger})
 	if hint, ok := asHint(err); !ok || hint.Code != "ETO-3041" || files(t, lone.DataDir) != "" {
 		t.Errorf("a domain without records: %v, files %q", err, files(t, lone.DataDir))
 	}
+}
+
+// nameServer is the address that Go's resolver asks instead of the system's name server; nil: none. The resolver itself is
+// replaced once, before any member runs, since members read it at any time.
+var nameServer atomic.Pointer[string]
+
+func installResolver() {
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if own := nameServer.Load(); own != nil {
+			network, address = "udp", *own
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
 }
 
 // useNameServer makes Go's resolver ask a server of the test for the length of the test.
@@ -156,12 +169,10 @@ func useNameServer(t *testing.T, answer func(dnsmessage.Question) []dnsmessage.R
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
+	address := conn.LocalAddr().String()
+	nameServer.Store(&address)
 	t.Cleanup(func() {
-		net.DefaultResolver = before
+		nameServer.Store(nil)
 		_ = conn.Close()
 	})
 	go serveNames(conn, answer)

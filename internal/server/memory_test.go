@@ -3,6 +3,7 @@ package server
 import (
 	"math"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 	"time"
 )
@@ -27,21 +28,22 @@ func TestGCPercent(t *testing.T) {
 	}
 }
 
-// collector reads the process's settings of the collector and restores them at the end of the test.
-func collector(t *testing.T) (percent func() int, limit func() int64) {
+// collector reads the process's settings of the collector, and restores them at the end of the test.
+func collector(t *testing.T) (percent func() uint64, memoryLimit func() uint64) {
 	t.Helper()
-	percent = func() int {
-		p := debug.SetGCPercent(100)
-		debug.SetGCPercent(p)
-		return p
+	read := func(name string) uint64 {
+		sample := []metrics.Sample{{Name: name}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
 	}
-	limit = func() int64 { return debug.SetMemoryLimit(-1) }
-	p, l := percent(), limit()
+	percent = func() uint64 { return read("/gc/gogc:percent") }
+	memoryLimit = func() uint64 { return read("/gc/gomemlimit:bytes") }
+	oldPercent, oldLimit := percent(), memoryLimit()
 	t.Cleanup(func() {
-		debug.SetGCPercent(p)
-		debug.SetMemoryLimit(l)
+		debug.SetGCPercent(int(oldPercent))
+		debug.SetMemoryLimit(int64(oldLimit))
 	})
-	return percent, limit
+	return percent, memoryLimit
 }
 
 func TestTuneMemory(t *testing.T) {
@@ -50,14 +52,14 @@ func TestTuneMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		additions   Additions
 		environ     []string
-		wantPercent int
-		wantLimit   int64 // 0: derived from the machine
+		wantPercent uint64
+		wantLimit   uint64 // 0: derived from the machine
 	}{
 		"default":         {Additions{}, nil, 400, 0},
 		"GOGC stays":      {Additions{}, []string{"GOGC=50"}, untouchedPercent, 0},
 		"GOMEMLIMIT too":  {Additions{}, []string{"GOMEMLIMIT=1GiB"}, 400, untouchedLimit},
 		"flags win":       {Additions{GCPercent: 150, MemoryLimit: 1 << 30}, []string{"GOGC=50", "GOMEMLIMIT=2GiB"}, 150, 1 << 30},
-		"both off":        {Additions{GCPercent: Off, MemoryLimit: Off}, nil, -1, math.MaxInt64},
+		"both off":        {Additions{GCPercent: Off, MemoryLimit: Off}, nil, math.MaxUint64, math.MaxInt64},
 		"only one chosen": {Additions{GCPercent: 200}, nil, 200, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +79,7 @@ func TestTuneMemory(t *testing.T) {
 			}
 			want := c.wantLimit
 			if want == 0 {
-				want = int64(float64(availableMemory()) * limitShare)
+				want = uint64(float64(availableMemory()) * limitShare)
 			}
 			if got := memoryLimit(); got != want {
 				t.Errorf("limit is %d, want %d", got, want)

@@ -23,11 +23,11 @@ import (
 	"github.com/etcdops/etcdops/ops"
 )
 
-// Limits of asking the peers before the start. A restart must not wait for a peer that hangs, so it asks briefly and all
-// at once; a first start that joins a cluster cannot do without an answer.
+// Limits of asking the peers before the start. All are asked at once, and a restart goes on with the first that confirms
+// its cluster: one that hangs holds up only a member that could have no quorum yet. Who joins cannot do without an answer.
 const (
-	askTimeout  = 500 * time.Millisecond
-	joinTimeout = 3 * time.Second
+	askTimeout  = 2 * time.Second
+	joinTimeout = 5 * time.Second
 	maxMembers  = 1 << 20 // bytes of an answer
 )
 
@@ -54,7 +54,7 @@ func checkPeers(ctx context.Context, cfg *embed.Config, state dirState) error {
 	if len(urls) == 0 && !joins {
 		return nil
 	}
-	answers, err := askPeers(ctx, cfg, urls, limit)
+	answers, err := askPeers(ctx, cfg, urls, limit, func(a peerAnswer) bool { return a.err == nil && a.cluster == state.cluster })
 	switch {
 	case err != nil:
 		return err
@@ -85,9 +85,9 @@ func otherPeers(cfg *embed.Config, configured types.URLsMap, state dirState) []s
 	return slices.Compact(urls)
 }
 
-// askPeers asks all peers at once for their membership; silence is part of the answer. The error is about our own TLS
-// settings.
-func askPeers(ctx context.Context, cfg *embed.Config, urls []string, limit time.Duration) ([]peerAnswer, error) {
+// askPeers asks all peers at once for their membership, until one answer is enough; silence is part of the answer. The
+// error is about our own TLS settings.
+func askPeers(ctx context.Context, cfg *embed.Config, urls []string, limit time.Duration, enough func(peerAnswer) bool) ([]peerAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	info := cfg.PeerTLSInfo
@@ -106,7 +106,11 @@ func askPeers(ctx context.Context, cfg *embed.Config, urls []string, limit time.
 	}
 	var all []peerAnswer
 	for range urls {
-		all = append(all, <-answers)
+		answer := <-answers
+		all = append(all, answer)
+		if enough != nil && enough(answer) {
+			break
+		}
 	}
 	slices.SortFunc(all, func(a, b peerAnswer) int { return cmp.Compare(a.url, b.url) })
 	return all, nil

@@ -198,11 +198,14 @@ func stoppedMember(t *testing.T, m *clustertest.Member) *Settings {
 	return s
 }
 
+// TestDirectoryInUse locks the directory as a running member does, but holds still, so that nothing may change.
 func TestDirectoryInUse(t *testing.T) {
-	m := layout(t, clustertest.Options{}).Members[0]
-	s := settingsOf(t, m)
-	srv, _ := launch(t, s, Options{})
-	waitReady(t, srv)
+	s := stoppedMember(t, layout(t, clustertest.Options{}).Members[0])
+	db, err := bbolt.Open(filepath.Join(s.Config.Dir, "member/snap/db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
 	mustRefuse(t, s, refused{code: "ETO-3031", class: ops.ClassRefused, says: fmt.Sprintf("(pid %d) is using it", os.Getpid())})
 }
 
@@ -258,30 +261,37 @@ func TestDirectoryOfAnotherCluster(t *testing.T) {
 // TestLostDirectory: starting a member empty under its old ID loses acknowledged writes, so it is refused.
 func TestLostDirectory(t *testing.T) {
 	c := layout(t, clustertest.Options{Size: 3})
-	servers := startAll(t, []*Settings{settingsOf(t, c.Members[0]), settingsOf(t, c.Members[1]), settingsOf(t, c.Members[2])})
+	settings := []*Settings{settingsOf(t, c.Members[0]), settingsOf(t, c.Members[1]), settingsOf(t, c.Members[2])}
+	servers := startAll(t, settings)
 	stop(t, servers[2])
 	if err := os.RemoveAll(c.Members[2].DataDir); err != nil {
 		t.Fatal(err)
 	}
-	mustRefuse(t, settingsOf(t, c.Members[2]), refused{code: "ETO-3036", class: ops.ClassRefused, says: "its data is lost", hint: "etcdops explain replace-member"})
+	mustRefuse(t, settings[2], refused{code: "ETO-3036", class: ops.ClassRefused, says: "its data is lost", hint: "etcdops explain replace-member"})
 }
 
 func TestJoin(t *testing.T) {
 	c := layout(t, clustertest.Options{})
-	srv, _ := launch(t, settingsOf(t, c.Members[0]), Options{})
-	waitReady(t, srv)
 	joiner := layout(t, clustertest.Options{}).Members[0]
+	closed := layout(t, clustertest.Options{}).Members[0].PeerURL
 	list := c.Members[0].InitialCluster + ",m2=" + joiner.PeerURL
-	join := func(list, state string) *Settings {
+	settings := func(list, state string) *Settings {
 		args := withoutFlags(joiner.CommandLine(), "name", "initial-cluster", "initial-cluster-state")
 		return parseArgs(t, append(args, "--name=m2", "--initial-cluster="+list, "--initial-cluster-state="+state)...)
 	}
-	mustRefuse(t, join(list, "existing"), refused{code: "ETO-3037", class: ops.ClassRefused, says: "does not know", hint: "member add m2"})
-	call(t, client(t, c), "POST", c.Members[0].ClientURL+"/v3/cluster/member/add", `{"peerURLs":["`+joiner.PeerURL+`"],"isLearner":true}`)
-	mustRefuse(t, join(list, "new"), refused{code: "ETO-3036", class: ops.ClassRefused, says: "waits for this member", hint: "existing"})
-	closed := layout(t, clustertest.Options{}).Members[0].PeerURL
-	mustRefuse(t, join("m1="+closed+",m2="+joiner.PeerURL, "existing"), refused{code: "ETO-3040", class: ops.ClassUnreachable, says: closed})
-	second, _ := launch(t, join(list, "existing"), Options{})
+	first, join, bootstrap := settingsOf(t, c.Members[0]), settings(list, "existing"), settings(list, "new")
+	unreachable := settings("m1="+closed+",m2="+joiner.PeerURL, "existing")
+
+	srv, _ := launch(t, first, Options{})
+	waitReady(t, srv)
+	mustRefuse(t, join, refused{code: "ETO-3037", class: ops.ClassRefused, says: "does not know", hint: "member add m2"})
+	status, answer := call(t, client(t, c), "POST", c.Members[0].ClientURL+"/v3/cluster/member/add", `{"peerURLs":["`+joiner.PeerURL+`"],"isLearner":true}`)
+	if status != 200 {
+		t.Fatalf("add: %d %s", status, answer)
+	}
+	mustRefuse(t, bootstrap, refused{code: "ETO-3036", class: ops.ClassRefused, says: "waits for this member", hint: "existing"})
+	mustRefuse(t, unreachable, refused{code: "ETO-3040", class: ops.ClassUnreachable, says: closed})
+	second, _ := launch(t, join, Options{})
 	waitReady(t, second)
 }
 

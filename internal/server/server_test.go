@@ -25,7 +25,10 @@ import (
 	"github.com/etcdops/etcdops/ops"
 )
 
-func TestMain(m *testing.M) { clustertest.Main(m) }
+func TestMain(m *testing.M) {
+	installResolver()
+	clustertest.Main(m)
+}
 
 // limit is how long a test waits for anything.
 const limit = 30 * time.Second

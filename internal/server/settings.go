@@ -30,6 +30,8 @@ type Settings struct {
 // flag, ETCDOPS_SERVE_ variable, section "etcdops" of the file, default. Extra functions add further additions, which
 // get the same treatment. Parse opens no file but the settings file, and no port.
 //
+// Upstream keeps two raft timeouts in globals, which parsing sets: it comes before the first member of a process.
+//
 // Unlike upstream it returns errors instead of ending the process, and lets a flag win over its variable instead of
 // refusing to start.
 func Parse(args, environ []string, extra ...func(*flag.FlagSet)) (*Settings, error) {

@@ -14,13 +14,13 @@ const waitingPeriod = 10 * time.Second
 
 // reportWaiting tells now and then, until the member is ready, which others do not answer: etcd's own log shows votes that
 // nobody returns.
-func (s *Server) reportWaiting() {
+func (s *Server) reportWaiting(ctx context.Context) {
 	ticker := time.NewTicker(waitingPeriod)
 	defer ticker.Stop()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	for {
 		select {
+		case <-ctx.Done():
+			return
 		case <-s.Ready():
 			return
 		case <-s.stopping:
@@ -52,7 +52,7 @@ func (s *Server) waitingFor(ctx context.Context) string {
 			}
 		}
 	}
-	answers, err := askPeers(ctx, s.settings.Config, urls, askTimeout)
+	answers, err := askPeers(ctx, s.settings.Config, urls, askTimeout, nil)
 	if err != nil {
 		return "waiting for the other members: " + err.Error()
 	}
