@@ -60,11 +60,7 @@ func singleKey(cmd *cobra.Command, args []string) (ops.ScanOptions, error) {
 
 // askDel counts the keys of a range, and asks whether to delete them; done when they must not be.
 func (a *app) askDel(cmd *cobra.Command, r ops.ScanOptions, what string, dryRun bool) (done bool, err error) {
-	resolved, err := a.resolve(cmd)
-	if err != nil {
-		return true, err
-	}
-	cluster, err := ops.Dial(cmd.Context(), resolved.Config)
+	cluster, err := a.dialQuorum(cmd)
 	if err != nil {
 		return true, err
 	}

@@ -59,7 +59,7 @@ func (a *app) streamGet(cmd *cobra.Command) {
 		out := ui.NewRangeWriter(a.io.Out, ui.RangeOptions{
 			Format: ui.RangeFormat(format), Hex: boolSetting(cmd, "hex") == "true", ValuesOnly: valuesOnly,
 		})
-		cluster, err := a.dial(cmd)
+		cluster, err := a.dialQuorum(cmd)
 		if err != nil {
 			return true, err
 		}

@@ -28,7 +28,7 @@ func (a *app) prepareClient(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := a.reach(cmd, resolved.Config); err != nil {
+	if resolved.Config, err = a.reach(cmd, resolved.Config); err != nil {
 		return err
 	}
 	return handOver(cmd, resolved, format)

@@ -212,7 +212,7 @@ func (l *layers) typedSettings(cfg *ops.Config) (err error) {
 	if cfg.DialTimeout, err = l.duration(keyDialTimeout); err != nil {
 		return err
 	}
-	if cfg.CommandTimeout, err = l.duration(keyCommandTimeout); err != nil {
+	if cfg.CommandTimeout, err = l.limit(keyCommandTimeout); err != nil {
 		return err
 	}
 	if cfg.KeepAliveTime, err = l.duration(keyKeepAliveTime); err != nil {
