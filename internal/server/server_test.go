@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,24 +218,28 @@ func TestStopAndRestart(t *testing.T) {
 	}
 }
 
-// TestLogRotation: upstream's log settings work, rotation among them.
+// TestLogRotation: upstream's log settings work, rotation among them. The member is a process of its own: upstream registers
+// its rotation once a process, and keeps the first file for good.
 func TestLogRotation(t *testing.T) {
-	c := layout(t, clustertest.Options{})
-	dir := t.TempDir()
-	settings := settingsOf(t, c.Members[0], "--log-outputs="+dir+"/etcd.log", "--enable-log-rotation", "--log-level=warn",
-		`--log-rotation-config-json={"maxsize": 1}`)
-	if !settings.LogChosen() {
-		t.Error("the settings choose a log")
-	}
-	srv, err := Start(t.Context(), settings, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitReady(t, srv)
-	stop(t, srv)
-	text, err := os.ReadFile(dir + "/etcd.log")
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "etcd.log")
+	c := clustertest.New(t, clustertest.Options{Kind: clustertest.KindServe, Args: []string{
+		"--log-outputs=" + file, "--enable-log-rotation", "--log-level=warn", `--log-rotation-config-json={"maxsize": 1}`,
+	}})
+	c.Members[0].Stop(t)
+	text, err := os.ReadFile(file)
 	if err != nil || !strings.Contains(string(text), `{"level":"warn"`) || strings.Contains(string(text), `"level":"info"`) {
 		t.Errorf("%v, log:\n%s", err, text)
+	}
+}
+
+// TestLogChosen: our own log steps back where the settings name one.
+func TestLogChosen(t *testing.T) {
+	m := layout(t, clustertest.Options{}).Members[0]
+	for args, want := range map[string]bool{"--name=m1": false, "--log-level=warn": false, "--log-outputs=stderr": true, "--log-format=json": true} {
+		if got := settingsOf(t, m, args).LogChosen(); got != want {
+			t.Errorf("%s chooses a log: %v, want %v", args, got, want)
+		}
 	}
 }
 
