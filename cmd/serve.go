@@ -37,7 +37,10 @@ Exit codes: 0 stopped in order; 1 failure: port in use, directory not writable, 
 5 peers or discovery cannot be reached; 130 interrupted before the member was ready.`
 
 const serveExample = `  etcdops serve
-  etcdops serve --name m1 --data-dir /var/lib/etcd --config-file /etc/etcd/etcd.yaml`
+  etcdops serve --config-file /etc/etcd/etcd.yaml
+  etcdops serve --name m1 --data-dir /var/lib/etcd --initial-cluster m1=http://10.0.0.1:2380,m2=http://10.0.0.2:2380,m3=http://10.0.0.3:2380 \
+    --listen-peer-urls http://10.0.0.1:2380 --initial-advertise-peer-urls http://10.0.0.1:2380 \
+    --listen-client-urls http://10.0.0.1:2379,http://127.0.0.1:2379 --advertise-client-urls http://10.0.0.1:2379`
 
 func newServeCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -47,11 +50,7 @@ func newServeCmd(a *app) *cobra.Command {
 		Example:            serveExample,
 		DisableFlagParsing: true, // etcd's own parser takes -name as well as --name
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := runServe(cmd.Context(), a, args)
-			if errors.Is(err, server.ErrHelp) {
-				return cmd.Help()
-			}
-			return err
+			return runServe(cmd, a, args)
 		},
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeServeHelp(cmd) })
@@ -78,9 +77,13 @@ func completeServe(*cobra.Command, []string, string) ([]cobra.Completion, cobra.
 }
 
 // runServe runs a member until it is told to stop or ends by itself.
-func runServe(ctx context.Context, a *app, args []string) error {
+func runServe(cmd *cobra.Command, a *app, args []string) error {
+	ctx := cmd.Context()
 	environ := os.Environ()
 	settings, err := server.Parse(args, environ, serveAdditions()...)
+	if errors.Is(err, server.ErrHelp) {
+		return cmd.Help()
+	}
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func directoryExplanations() []ops.Explanation {
 		},
 		{
 			Code: "ETO-3032", Title: "data directory of another cluster",
-			Cause:  "The directory holds a member of a cluster that shares nothing with --initial-cluster, or the peers answer with another cluster ID. etcd ignores --initial-cluster once a member has started.",
+			Cause:  "The directory holds a member of a cluster that shares nothing with --initial-cluster, or a running cluster expects this member and is another one. etcd ignores --initial-cluster once a member has started.",
 			Danger: "The member would serve the other cluster's data under this one's name, or wait for ever for peers that ignore it.",
 			Fix:    []string{"check --data-dir", "if the directory is right, leave --initial-cluster out", "if the cluster was rebuilt: etcdops explain replace-member"},
 		},

@@ -75,7 +75,7 @@ func explainFatal(cfg *embed.Config, f logging.FatalError) error {
 		failure.Hint = "the disk fails (dmesg says how): do not restart on it; on a good disk: etcdops explain replace-member"
 	case strings.Contains(text, "was the raft log corrupted, truncated, or lost"), strings.Contains(text, "cannot be repaired"),
 		strings.Contains(text, "failed to recover v3 backend"), strings.Contains(text, "failed to find database snapshot"):
-		failure.Code, failure.Class = "ETO-3038", ops.ClassRefused
+		failure.Code = "ETO-3038"
 		failure.Hint = "set the directory aside, do not delete it, and replace the member: etcdops explain replace-member"
 	case strings.Contains(text, "invalid downgrade"):
 		failure.Code, failure.Class = "ETO-3033", ops.ClassRefused

@@ -70,7 +70,11 @@ func asNobody(t *testing.T, f func()) {
 // error from the kernel. etcd would end the process; ours ends the member, and says why.
 func TestDiskFull(t *testing.T) {
 	c := layout(t, clustertest.Options{})
-	srv, _ := launch(t, settingsOf(t, c.Members[0]), Options{})
+	logFile := filepath.Join(t.TempDir(), "log")
+	srv, err := Start(t.Context(), settingsOf(t, c.Members[0], "--log-outputs="+logFile, "--log-format=console"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	waitReady(t, srv)
 	for deadline := time.Now().Add(limit); ; { // what a new cluster writes by itself is over when it has a version
 		if _, answer := call(t, client(t, c), "GET", c.Members[0].ClientURL+"/version", ""); strings.Contains(answer, `"etcdcluster":"3.7`) {
@@ -121,6 +125,10 @@ func TestDiskFull(t *testing.T) {
 	}
 	if hint, ok := asHint(srv.Wait()); !ok || hint.Code != "ETO-3051" || hint.Class != ops.ClassFailure || !strings.Contains(hint.Hint, "df -h") {
 		t.Errorf("got %v", srv.Wait())
+	}
+	// The log is the one that upstream makes of its settings.
+	if text, err := os.ReadFile(logFile); err != nil || !strings.Contains(string(text), "\tfatal\t") || !strings.Contains(string(text), "no space left on device") {
+		t.Errorf("log: %v\n%s", err, text)
 	}
 }
 

@@ -149,19 +149,17 @@ func askFailure(err error, limit time.Duration) error {
 	return cause(err)
 }
 
-// judgeRestart refuses a data directory when peers answer and all of them are another cluster: raft would drop every
-// message, and the member would wait for ever.
+// judgeRestart refuses a data directory when the cluster that answers expects this very member and is not the one that
+// the directory belongs to. A cluster that does not know this member proves nothing: it may have taken over an old address.
 func judgeRestart(cfg *embed.Config, state dirState, answers []peerAnswer) error {
-	if state.cluster == 0 {
-		return nil
-	}
+	self := &membership.Member{RaftAttributes: membership.RaftAttributes{PeerURLs: types.URLs(cfg.AdvertisePeerUrls).StringSlice()}}
 	var other *peerAnswer
 	for i, a := range answers {
 		switch {
-		case a.err != nil:
+		case a.err != nil || state.cluster == 0:
 		case a.cluster == state.cluster:
 			return nil
-		default:
+		case slices.ContainsFunc(a.members, func(m *membership.Member) bool { return sharesURL(m, self) }):
 			other = &answers[i]
 		}
 	}
@@ -169,8 +167,9 @@ func judgeRestart(cfg *embed.Config, state dirState, answers []peerAnswer) error
 		return nil
 	}
 	return refusal("ETO-3032", cfg.Dir,
-		fmt.Errorf("it belongs to cluster %s (member %s), but the peer %s is in cluster %s", state.cluster, state.member, other.url, other.cluster),
-		"check --data-dir and --initial-cluster; a member whose cluster was rebuilt joins again with an empty directory: etcdops explain replace-member")
+		fmt.Errorf("it belongs to cluster %s (member %s), but the peer %s, which expects this member, is in cluster %s",
+			state.cluster, state.member, other.url, other.cluster),
+		"check --data-dir; a member whose cluster was rebuilt joins again with an empty directory: etcdops explain replace-member")
 }
 
 // judgeBootstrap refuses to bootstrap a cluster that runs already.

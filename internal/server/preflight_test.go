@@ -243,10 +243,18 @@ func TestDirectoryOfAnotherCluster(t *testing.T) {
 	})
 	t.Run("peers are another cluster", func(t *testing.T) {
 		running := layout(t, clustertest.Options{})
+		list := "--initial-cluster=" + c.Members[0].InitialCluster + ",other=" + running.Members[0].PeerURL
+		settings := settingsOf(t, c.Members[0], list)
 		srv, _ := launch(t, settingsOf(t, running.Members[0]), Options{})
 		waitReady(t, srv)
-		list := "--initial-cluster=" + c.Members[0].InitialCluster + ",other=" + running.Members[0].PeerURL
-		mustRefuse(t, settingsOf(t, c.Members[0], list), refused{code: "ETO-3032", class: ops.ClassRefused, says: "is in cluster"})
+		if _, err := preflight(t.Context(), settings); err != nil {
+			t.Errorf("a cluster that does not know this member keeps it from starting: %v", err)
+		}
+		body := `{"peerURLs":["` + c.Members[0].PeerURL + `"],"isLearner":true}`
+		if status, answer := call(t, client(t, running), "POST", running.Members[0].ClientURL+"/v3/cluster/member/add", body); status != 200 {
+			t.Fatalf("add: %d %s", status, answer)
+		}
+		mustRefuse(t, settings, refused{code: "ETO-3032", class: ops.ClassRefused, says: "is in cluster"})
 	})
 	t.Run("the same member at a new address starts", func(t *testing.T) {
 		moved := layout(t, clustertest.Options{}).Members[0]

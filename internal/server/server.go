@@ -80,7 +80,7 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 	}
 	srv.notify("STATUS=listening; waiting for a quorum of the cluster")
 	go srv.watch()
-	go srv.reportWaiting(ctx)
+	go srv.reportWaiting(context.WithoutCancel(ctx))
 	return srv, nil
 }
 

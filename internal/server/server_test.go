@@ -217,6 +217,27 @@ func TestStopAndRestart(t *testing.T) {
 	}
 }
 
+// TestLogRotation: upstream's log settings work, rotation among them.
+func TestLogRotation(t *testing.T) {
+	c := layout(t, clustertest.Options{})
+	dir := t.TempDir()
+	settings := settingsOf(t, c.Members[0], "--log-outputs="+dir+"/etcd.log", "--enable-log-rotation", "--log-level=warn",
+		`--log-rotation-config-json={"maxsize": 1}`)
+	if !settings.LogChosen() {
+		t.Error("the settings choose a log")
+	}
+	srv, err := Start(t.Context(), settings, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitReady(t, srv)
+	stop(t, srv)
+	text, err := os.ReadFile(dir + "/etcd.log")
+	if err != nil || !strings.Contains(string(text), `{"level":"warn"`) || strings.Contains(string(text), `"level":"info"`) {
+		t.Errorf("%v, log:\n%s", err, text)
+	}
+}
+
 // startAll starts every member of a cluster in this process and waits until all serve.
 func startAll(t *testing.T, settings []*Settings) []*Server {
 	t.Helper()
