@@ -36,6 +36,7 @@ func Main(args []string) int {
 	streams := ui.NewStreams(os.Stdin, os.Stdout, os.Stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process, also where it waits for what cannot be cancelled
 	return run(ctx, streams, args)
 }
 
