@@ -23,7 +23,7 @@ func (o *healthOptions) addFlags(fs *pflag.FlagSet) {
 }
 
 func addBoundFlag(fs *pflag.FlagSet, bound *time.Duration) {
-	fs.DurationVar(bound, "member-timeout", time.Second, "silence after which a member is called hung; the whole takes at most a fifth longer")
+	fs.DurationVar(bound, "member-timeout", time.Second, "silence after which a member is called hung; members that only others name are asked after those, for as long")
 }
 
 // failOnWarn reads --fail-on.

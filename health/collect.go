@@ -12,7 +12,8 @@ import (
 
 // Options bound a collection. Zero values mean the defaults.
 type Options struct {
-	// Bound is the silence after which an endpoint is given up; default 1 s. A collection takes at most a fifth longer.
+	// Bound is the silence after which an endpoint is given up; default 1 s. A collection takes two fifths longer at most
+	// once its last endpoint is known; endpoints that only a slow answer names are asked from then on.
 	Bound time.Duration
 	// Settle is how long a disagreement about the leader may last before it counts as more than an election; default
 	// a fifth of Bound.
