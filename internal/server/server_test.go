@@ -341,12 +341,32 @@ func TestStopGivesUpWithItsContext(t *testing.T) {
 	}
 }
 
-// TestRemovedMember: etcd ends without a word; ours says that it was removed, and refuses.
+// TestRemovedMember: etcd ends without a word; ours says that it was removed, and refuses, at each further start too.
 func TestRemovedMember(t *testing.T) {
-	c := layout(t, clustertest.Options{Size: 2})
-	const hasty = "--strict-reconfig-check=false" // it wants five seconds of connection first
-	servers := startAll(t, []*Settings{settingsOf(t, c.Members[0], hasty), settingsOf(t, c.Members[1], hasty)})
-	id, _ := servers[1].IDs()
+	c := layout(t, clustertest.Options{Size: 3})
+	var settings []*Settings
+	for _, m := range c.Members {
+		settings = append(settings, settingsOf(t, m, "--strict-reconfig-check=false")) // it wants five seconds of connection first
+	}
+	servers := startAll(t, settings)
+	stop(t, servers[2]) // learns of its removal from the others alone
+	removeMember(t, c, servers[2])
+	mustBeRemoved(t, restarted(t, settings[2]))
+	removeMember(t, c, servers[1]) // learns of it from the log
+	mustBeRemoved(t, servers[1])
+	mustBeRemoved(t, restarted(t, settings[1]))
+}
+
+func restarted(t *testing.T, s *Settings) *Server {
+	t.Helper()
+	srv, _ := launch(t, s, Options{})
+	return srv
+}
+
+// removeMember removes a server's member through the first member.
+func removeMember(t *testing.T, c *clustertest.Cluster, srv *Server) {
+	t.Helper()
+	id, _ := srv.IDs()
 	number, err := json.Marshal(map[string]string{"ID": strconv.FormatUint(uint64(id), 10)})
 	if err != nil {
 		t.Fatal(err)
@@ -355,13 +375,17 @@ func TestRemovedMember(t *testing.T) {
 	if status != 200 {
 		t.Fatalf("remove: %d %s", status, answer)
 	}
+}
+
+func mustBeRemoved(t *testing.T, srv *Server) {
+	t.Helper()
 	select {
-	case <-servers[1].Done():
+	case <-srv.Done():
 	case <-time.After(limit):
 		t.Fatal("the removed member goes on")
 	}
-	if hint, ok := asHint(servers[1].Wait()); !ok || hint.Code != "ETO-3035" || hint.Class != ops.ClassRefused {
-		t.Errorf("got %v", servers[1].Wait())
+	if hint, ok := asHint(srv.Wait()); !ok || hint.Code != "ETO-3035" || hint.Class != ops.ClassRefused {
+		t.Errorf("got %v", srv.Wait())
 	}
 }
 
