@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -286,6 +288,26 @@ func TestSeveralRunning(t *testing.T) {
 	m.process(t, "12", "/opt/etcd/etcd --listen-client-urls=https://0.0.0.0:4001 --advertise-client-urls=https://etcd.internal:4001", "", "/")
 	found, err := config.Discover(m.root)
 	if err != nil || !slices.Equal(found.Endpoints, []string{"https://etcd.internal:4001"}) || !strings.Contains(found.Note, "etcd-events.internal:4002") {
+		t.Errorf("found %+v, %v", found, err)
+	}
+}
+
+// TestProcessesOfOthers: what another person runs leads nobody to it, whatever port it has; a service's account does.
+func TestProcessesOfOthers(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files to others")
+	}
+	m := &fakeMachine{root: t.TempDir(), member: &clustertest.Member{}}
+	m.process(t, "11", "etcd --listen-client-urls=http://0.0.0.0:2379 --advertise-client-urls=http://fake.internal:2379", "", "/")
+	m.process(t, "12", "etcd --listen-client-urls=http://0.0.0.0:12379 --advertise-client-urls=http://real.internal:12379", "", "/")
+	for pid, uid := range map[string]int{"11": 1000, "12": 105} {
+		if err := os.Chown(filepath.Join(m.root, "proc", pid), uid, uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := config.Discover(m.root)
+	if err != nil || !slices.Equal(found.Endpoints, []string{"http://real.internal:12379"}) || strings.Contains(found.Note, "fake") {
 		t.Errorf("found %+v, %v", found, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -217,7 +218,11 @@ func explainYAML(path string, err error) error {
 		return fileError(path, fmt.Errorf("%s: in a file a duration is a number of nanoseconds", key),
 			fmt.Sprintf("%s: %d is ten seconds", key, 10*time.Second))
 	}
-	return fileError(path, fmt.Errorf("%s: a %s does not fit, want %s", key, mismatch.Value, mismatch.Type), helpCommand)
+	hint := helpCommand
+	if mismatch.Type.Kind() == reflect.String {
+		hint = "put the value in quotes"
+	}
+	return fileError(path, fmt.Errorf("%s: a %s does not fit, want %s", key, mismatch.Value, mismatch.Type), hint)
 }
 
 func fileError(path string, err error, hint string) error {

@@ -246,11 +246,20 @@ func TestLogChosen(t *testing.T) {
 // startAll starts every member of a cluster in this process and waits until all serve.
 func startAll(t *testing.T, settings []*Settings) []*Server {
 	t.Helper()
+	servers, _ := startAllLogged(t, settings)
+	return servers
+}
+
+// startAllLogged does that and returns their logs.
+func startAllLogged(t *testing.T, settings []*Settings) ([]*Server, []*testLog) {
+	t.Helper()
+	logs := make([]*testLog, len(settings))
 	servers := make([]*Server, len(settings))
 	errs := make([]error, len(settings))
 	var wg sync.WaitGroup
 	for i, s := range settings {
-		wg.Go(func() { servers[i], errs[i] = Start(t.Context(), s, Options{Logger: (&testLog{}).logger}) })
+		logs[i] = &testLog{}
+		wg.Go(func() { servers[i], errs[i] = Start(t.Context(), s, Options{Logger: logs[i].logger}) })
 	}
 	wg.Wait()
 	t.Cleanup(func() {
@@ -268,7 +277,7 @@ func startAll(t *testing.T, settings []*Settings) []*Server {
 		}
 		waitReady(t, srv)
 	}
-	return servers
+	return servers, logs
 }
 
 func TestStaticClusterMovesLeadershipFirst(t *testing.T) {
@@ -277,7 +286,7 @@ func TestStaticClusterMovesLeadershipFirst(t *testing.T) {
 	for _, m := range c.Members {
 		settings = append(settings, settingsOf(t, m))
 	}
-	servers := startAll(t, settings)
+	servers, logs := startAllLogged(t, settings)
 	http := client(t, c)
 	call(t, http, "POST", c.Members[0].ClientURL+"/v3/kv/put", `{"key":"a2V5","value":"dmFsdWU="}`)
 	for _, m := range c.Members {
@@ -288,6 +297,11 @@ func TestStaticClusterMovesLeadershipFirst(t *testing.T) {
 	leader := slices.IndexFunc(servers, func(s *Server) bool { return s.Etcd().Leader() == s.Etcd().MemberID() })
 	term := servers[leader].Etcd().Term()
 	stop(t, servers[leader])
+	log := logs[leader].String()
+	moved, closing := strings.Index(log, "leadership transfer finished"), strings.Index(log, "closing etcd server")
+	if moved < 0 || closing < moved {
+		t.Errorf("leadership was not moved before the listeners were closed:\n%s", log)
+	}
 	for i, srv := range servers {
 		if i == leader {
 			continue

@@ -51,6 +51,7 @@ func TestBadSettings(t *testing.T) {
 		"bad URL in file":       {file: "listen-peer-urls: nonsense\n", code: "ETO-3003", says: "listen-peer-urls"},
 		"bad origin in file":    {file: "cors: nonsense\n", code: "ETO-3003", says: "cors"},
 		"text for a number":     {file: "heartbeat-interval: soon\n", code: "ETO-3003", says: "heartbeat-interval"},
+		"number for a text":     {file: "auto-compaction-retention: 5\n", code: "ETO-3003", says: "auto-compaction-retention: a number", hint: "quotes"},
 		"duration in file":      {file: "watch-progress-notify-interval: 10m\n", code: "ETO-3003", says: "nanoseconds", hint: "10000000000"},
 		"unknown addition":      {file: "etcdops:\n  gc-precent: 3\n", code: "ETO-3003", hint: "gc-percent"},
 		"section is a word":     {file: "etcdops: yes please\n", code: "ETO-3003", says: "etcdops"},

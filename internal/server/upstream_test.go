@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/pkg/v3/featuregate"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/rafthttp"
 	_ "go.etcd.io/etcd/server/v3/etcdmain" // the program that we are held to
 )
 
@@ -58,11 +59,15 @@ func sameConfig(t *testing.T, want, got *embed.Config) {
 	}
 }
 
+// refusedCase marks the names of cases that both must refuse; all others must be accepted by both.
+const refusedCase = "refused: "
+
 // compareWithUpstream parses the same words, in the process's environment, with upstream's program and with ours.
 func compareWithUpstream(t *testing.T, args ...string) {
 	t.Helper()
 	upstream := newUpstreamConfig()
 	wantErr := parseUpstream(upstream, args)
+	wantRead, wantWrite := rafthttp.ConnReadTimeout, rafthttp.ConnWriteTimeout
 
 	ours, s := newFlagSet(), &Settings{}
 	gotErr := ours.parse(args)
@@ -71,11 +76,15 @@ func compareWithUpstream(t *testing.T, args ...string) {
 		s.File = ours.settingsFile(env)
 		_, gotErr = s.readUpstream(ours, env)
 	}
-	if (wantErr == nil) != (gotErr == nil) {
+	refused := strings.Contains(t.Name(), strings.ReplaceAll(refusedCase, " ", "_"))
+	if (wantErr != nil) != refused || (gotErr != nil) != refused {
 		t.Fatalf("upstream says %v, ours says %v", wantErr, gotErr)
 	}
 	if wantErr == nil {
 		sameConfig(t, &upstream.ec, s.Config)
+	}
+	if rafthttp.ConnReadTimeout != wantRead || rafthttp.ConnWriteTimeout != wantWrite {
+		t.Errorf("raft timeouts %v and %v, upstream's %v and %v", rafthttp.ConnReadTimeout, rafthttp.ConnWriteTimeout, wantRead, wantWrite)
 	}
 }
 
@@ -152,36 +161,36 @@ func TestEveryFlagAndVariable(t *testing.T) {
 
 func TestCombinations(t *testing.T) {
 	for name, args := range map[string][]string{
-		"nothing":                    {},
-		"single dash":                {"-name", "m1", "-data-dir=/x"},
-		"static cluster":             {"--name=m1", "--initial-cluster=m1=http://a:1,m2=http://b:1", "--initial-cluster-token=t", "--initial-advertise-peer-urls=http://a:1"},
-		"list without advertised":    {"--listen-client-urls=http://127.0.0.1:1"},
-		"srv":                        {"--discovery-srv=example.com"},
-		"srv name":                   {"--discovery-srv-name=x"},
-		"srv and static":             {"--discovery-srv=example.com", "--initial-cluster=a=http://b:1"},
-		"discovery":                  {"--discovery-token=t", "--discovery-endpoints=http://b:2,http://a:1", "--discovery-user=u:p"},
-		"discovery without token":    {"--discovery-endpoints=http://b:2"},
-		"twice the same URL":         {"--listen-peer-urls=http://127.0.0.1:1,http://127.0.0.1:1"},
-		"URLs are sorted":            {"--listen-peer-urls=http://127.0.0.9:1,http://127.0.0.1:1"},
-		"name as URL":                {"--listen-peer-urls=http://example.com:1"},
-		"unix":                       {"--listen-client-urls=unix:///tmp/x:1", "--advertise-client-urls=unix:///tmp/x:1"},
-		"proxy fallback":             {"--discovery-fallback=proxy"},
-		"election too short":         {"--election-timeout=400", "--heartbeat-interval=100"},
-		"election too long":          {"--election-timeout=60000"},
-		"raft timeouts raised":       {"--raft-read-timeout=1s", "--raft-write-timeout=1s"},
-		"versions crossed":           {"--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"},
-		"gates":                      {"--feature-gates=InitialCorruptCheck=true,CompactHashCheck=false"},
-		"persist without checkpoint": {"--feature-gates=LeaseCheckpointPersist=true"},
-		"ignored":                    {"--snapshot", "--vv", "--peer-election-timeout=3"},
-		"leftover word":              {"--name=a", "b"},
-		"no unary warning":           {"--warning-unary-request-duration=0"},
-		"tls":                        {"--cert-file=a", "--key-file=b", "--client-cert-auth", "--peer-cert-allowed-cn=a,b", "--peer-crl-file=c"},
-		"cors":                       {"--cors=*"},
-		"log level empty":            {"--log-level="},
-		"rotation to stderr":         {"--enable-log-rotation", "--log-outputs=stderr"},
-		"default among outputs":      {"--log-outputs=default,/dev/null"},
-		"tracing":                    {"--enable-distributed-tracing", "--distributed-tracing-sampling-rate=-1"},
-		"compaction mode":            {"--auto-compaction-mode=never"},
+		"nothing":                             {},
+		"single dash":                         {"-name", "m1", "-data-dir=/x"},
+		"static cluster":                      {"--name=m1", "--initial-cluster=m1=http://a:1,m2=http://b:1", "--initial-cluster-token=t", "--initial-advertise-peer-urls=http://a:1"},
+		"refused: list without advertised":    {"--listen-client-urls=http://127.0.0.1:1"},
+		"srv":                                 {"--discovery-srv=example.com"},
+		"srv name":                            {"--discovery-srv-name=x"},
+		"refused: srv and static":             {"--discovery-srv=example.com", "--initial-cluster=a=http://b:1"},
+		"discovery":                           {"--discovery-token=t", "--discovery-endpoints=http://b:2,http://a:1", "--discovery-user=u:p"},
+		"refused: discovery without token":    {"--discovery-endpoints=http://b:2"},
+		"twice the same URL":                  {"--listen-peer-urls=http://127.0.0.1:1,http://127.0.0.1:1"},
+		"URLs are sorted":                     {"--listen-peer-urls=http://127.0.0.9:1,http://127.0.0.1:1"},
+		"refused: name as URL":                {"--listen-peer-urls=http://example.com:1"},
+		"unix":                                {"--listen-client-urls=unix:///tmp/x:1", "--advertise-client-urls=unix:///tmp/x:1"},
+		"refused: proxy fallback":             {"--discovery-fallback=proxy"},
+		"refused: election too short":         {"--election-timeout=400", "--heartbeat-interval=100"},
+		"refused: election too long":          {"--election-timeout=60000"},
+		"raft timeouts raised":                {"--raft-read-timeout=1s", "--raft-write-timeout=1s"},
+		"refused: versions crossed":           {"--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"},
+		"gates":                               {"--feature-gates=InitialCorruptCheck=true,CompactHashCheck=false"},
+		"refused: persist without checkpoint": {"--feature-gates=LeaseCheckpointPersist=true"},
+		"ignored":                             {"--snapshot", "--vv", "--peer-election-timeout=3"},
+		"refused: leftover word":              {"--name=a", "b"},
+		"no unary warning":                    {"--warning-unary-request-duration=0"},
+		"tls":                                 {"--cert-file=a", "--key-file=b", "--client-cert-auth", "--peer-cert-allowed-cn=a,b", "--peer-crl-file=c"},
+		"cors":                                {"--cors=*"},
+		"log level empty":                     {"--log-level="},
+		"refused: rotation to stderr":         {"--enable-log-rotation", "--log-outputs=stderr"},
+		"refused: default among outputs":      {"--log-outputs=default,/dev/null"},
+		"refused: tracing":                    {"--enable-distributed-tracing", "--distributed-tracing-sampling-rate=-1"},
+		"refused: compaction mode":            {"--auto-compaction-mode=never"},
 	} {
 		t.Run(name, func(t *testing.T) { compareWithUpstream(t, args...) })
 	}
@@ -190,28 +199,28 @@ func TestCombinations(t *testing.T) {
 // TestEveryFileKey takes the keys from the flags, and the nested and untagged ones from a table.
 func TestEveryFileKey(t *testing.T) {
 	cases := map[string]string{
-		"json":            `{"name": "m1", "data-dir": "/x"}`,
-		"comment only":    "# nothing\n",
-		"unknown key":     "no-such-key: 1\nname: a\n",
-		"client TLS":      "client-transport-security:\n  cert-file: a\n  key-file: b\n  client-cert-auth: true\n  trusted-ca-file: c\n  auto-tls: true\n  allowed-hostname: [x, y]\n  client-cert-file: d\n  client-key-file: e\n  allowed-cn: [z]\n  skip-client-san-verification: true\n",
-		"peer TLS":        "peer-transport-security:\n  cert-file: a\n  key-file: b\n  client-cert-auth: true\n  trusted-ca-file: c\n  auto-tls: true\n  allowed-cn: [x, y]\n  skip-client-san-verification: true\n",
-		"peer TLS no map": "peer-transport-security: 3\n",
-		"discovery":       "discovery-config:\n  token: t\n  endpoints: [http://a:1]\n",
-		"srv":             "discovery-srv: example.com\n",
-		"srv static":      "discovery-srv: example.com\ninitial-cluster: a=http://b:1\n",
-		"state empty":     "initial-cluster-state: ''\n",
-		"validity zero":   "self-signed-cert-validity: 0\n",
-		"unary zero":      "warning-unary-request-duration: 0\n",
-		"nanoseconds":     "watch-progress-notify-interval: 5000000000\n",
-		"text duration":   "watch-progress-notify-interval: 5s\n",
-		"broken YAML":     "name: m1\n  data-dir: x\n",
-		"cut in a key":    "name: m1\ndata-di",
-		"type":            "heartbeat-interval: x\n",
-		"gates":           "feature-gates: InitialCorruptCheck=true\n",
-		"bad gate":        "feature-gates: Nope=true\n",
-		"upper case":      "NAME: m1\n",
-		"our section":     "name: m1\netcdops:\n  gc-percent: 100\n",
-		"empty URL list":  "listen-client-urls: ''\n",
+		"json":                     `{"name": "m1", "data-dir": "/x"}`,
+		"comment only":             "# nothing\n",
+		"unknown key":              "no-such-key: 1\nname: a\n",
+		"client TLS":               "client-transport-security:\n  cert-file: a\n  key-file: b\n  client-cert-auth: true\n  trusted-ca-file: c\n  auto-tls: true\n  allowed-hostname: [a, b]\n  client-cert-file: d\n  client-key-file: e\n  allowed-cn: [z]\n  skip-client-san-verification: true\n",
+		"peer TLS":                 "peer-transport-security:\n  cert-file: a\n  key-file: b\n  client-cert-auth: true\n  trusted-ca-file: c\n  auto-tls: true\n  allowed-cn: [a, b]\n  skip-client-san-verification: true\n",
+		"refused: peer TLS no map": "peer-transport-security: 3\n",
+		"discovery":                "discovery-config:\n  token: t\n  client:\n    endpoints: [http://a:1]\n    secure:\n      cacert: c\n",
+		"srv":                      "discovery-srv: example.com\n",
+		"refused: srv static":      "discovery-srv: example.com\ninitial-cluster: a=http://b:1\n",
+		"state empty":              "initial-cluster-state: ''\n",
+		"validity zero":            "self-signed-cert-validity: 0\n",
+		"unary zero":               "warning-unary-request-duration: 0\n",
+		"nanoseconds":              "watch-progress-notify-interval: 5000000000\n",
+		"refused: text duration":   "watch-progress-notify-interval: 5s\n",
+		"refused: broken YAML":     "name: m1\n  data-dir: x\n",
+		"refused: cut in a key":    "name: m1\ndata-di",
+		"refused: type":            "heartbeat-interval: x\n",
+		"gates":                    "feature-gates: InitialCorruptCheck=true\n",
+		"refused: bad gate":        "feature-gates: Nope=true\n",
+		"upper case":               "NAME: m1\n",
+		"our section":              "name: m1\netcdops:\n  gc-percent: 100\n",
+		"empty URL list":           "listen-client-urls: ''\n",
 	}
 	newUpstreamConfig().flags.set.VisitAll(func(f *flag.Flag) {
 		value := otherValue(f)
@@ -221,10 +230,13 @@ func TestEveryFileKey(t *testing.T) {
 		if _, isList := f.Value.(interface{ Get() any }); !isList && slices.Contains([]string{"log-outputs", "cipher-suites"}, f.Name) {
 			value = "[" + value + "]"
 		}
-		if _, number := strconv.ParseFloat(value, 64); number != nil && value != "true" && value != "false" && !strings.HasPrefix(value, "[") {
+		if _, number := strconv.ParseFloat(value, 64); f.Name == "auto-compaction-retention" || number != nil && value != "true" && value != "false" && !strings.HasPrefix(value, "[") {
 			value = strconv.Quote(value)
 		}
 		cases["key "+f.Name] = f.Name + ": " + value + "\n"
+		if f.Name == "enable-log-rotation" {
+			cases["key "+f.Name] += "log-outputs: [/dev/null]\n"
+		}
 	})
 	for name, text := range cases {
 		t.Run(name, func(t *testing.T) {
