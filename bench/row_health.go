@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"syscall"
 )
 
 func healthCheck() experiment {
@@ -11,30 +13,100 @@ func healthCheck() experiment {
 		about: "One `etcdops health`, and the four calls of etcdctl that tell about as much, one after the other: `endpoint health`,\n" +
 			"`endpoint status`, `endpoint hashkv`, each with --cluster, and `alarm list`. Three members of upstream's, idle.",
 		sides: []string{sideEtcdctl, sideOps}, metrics: []metric{{wallTime, "ms"}, {cpuTime, "ms"}},
+		bounds: []bound{atMost(wallTime, sideOps, 0.8).times()},
 		rounds: 41, warmups: 2,
-		prepare: func(ctx context.Context, l *lab) (measureFunc, error) {
-			c, err := l.startCluster(ctx, sideEtcd, 3)
+		prepare: healthOf(nil, map[string][]string{
+			sideEtcdctl: {"endpoint health --cluster", "endpoint status --cluster", "endpoint hashkv --cluster", "alarm list"},
+			sideOps:     {"health"},
+		}),
+	}
+}
+
+func healthAlone() experiment {
+	return experiment{
+		name: "health-alone", title: "health of three members, beside endpoint health alone",
+		about: "One `etcdops health`, and one `etcdctl endpoint health --cluster`. Three members of upstream's, idle.",
+		sides: []string{sideEtcdctl, sideOps}, metrics: []metric{{wallTime, "ms"}, {cpuTime, "ms"}},
+		bounds: []bound{atMost(wallTime, sideOps, 0.8).times()},
+		rounds: 41, warmups: 2,
+		prepare: healthOf(nil, map[string][]string{sideEtcdctl: {"endpoint health --cluster"}, sideOps: {"health"}}),
+	}
+}
+
+func healthHung() experiment {
+	return experiment{
+		name: "health-hung", title: "health while a member hangs",
+		about: "As health-alone, while one of the three members is stopped by SIGSTOP.",
+		sides: []string{sideEtcdctl, sideOps}, metrics: []metric{{wallTime, "ms"}},
+		bounds: []bound{atMost(wallTime, sideOps, 1300)},
+		rounds: 3, warmups: 0,
+		prepare: healthOf(func(m *member) error { return m.process.Signal(syscall.SIGSTOP) },
+			map[string][]string{sideEtcdctl: {"endpoint health --cluster"}, sideOps: {"health"}}),
+	}
+}
+
+func healthRefused() experiment {
+	return experiment{
+		name: "health-refused", title: "health while a member is down",
+		about: "As health-alone, while one of the three members does not run.",
+		sides: []string{sideEtcdctl, sideOps}, metrics: []metric{{wallTime, "ms"}},
+		bounds: []bound{atMost(wallTime, sideOps, 1000)},
+		rounds: 3, warmups: 0,
+		prepare: healthOf(func(m *member) error {
+			err := m.process.Kill()
+			<-m.done
+			return err
+		}, map[string][]string{sideEtcdctl: {"endpoint health --cluster"}, sideOps: {"health"}}),
+	}
+}
+
+// healthOf measures calls about three members, with a follower harmed beforehand unless harm is nil.
+func healthOf(harm func(*member) error, calls map[string][]string) func(context.Context, *lab) (measureFunc, error) {
+	return func(ctx context.Context, l *lab) (measureFunc, error) {
+		c, err := l.startCluster(ctx, sideEtcd, 3)
+		if err != nil {
+			return nil, err
+		}
+		l.defers(c.stop)
+		if harm != nil {
+			m, err := c.follower(ctx)
+			if err == nil {
+				err = harm(m)
+			}
 			if err != nil {
 				return nil, err
 			}
-			l.defers(c.stop)
-			calls := map[string][]string{
-				sideEtcdctl: {"endpoint health --cluster", "endpoint status --cluster", "endpoint hashkv --cluster", "alarm list"},
-				sideOps:     {"health"},
-			}
-			endpoints := strings.Join(c.endpoints(), ",")
-			return func(ctx context.Context, side string) (sample, error) {
-				var sum usage
-				for _, call := range calls[side] {
-					used, err := l.command(ctx, nil, l.client(side), append([]string{"--endpoints", endpoints}, strings.Fields(call)...)...)
-					if err != nil {
-						return nil, err
-					}
-					sum.Wall += used.Wall
-					sum.CPU += used.CPU
+		}
+		endpoints := strings.Join(c.endpoints(), ",")
+		return func(ctx context.Context, side string) (sample, error) {
+			var sum usage
+			for _, call := range calls[side] {
+				used, err := l.command(ctx, nil, l.client(side), append([]string{"--endpoints", endpoints}, strings.Fields(call)...)...)
+				if err != nil && (harm == nil || used.Exit == 0) { // etcdctl fails when one member does
+					return nil, err
 				}
-				return sample{wallTime: milliseconds(sum.Wall), cpuTime: milliseconds(sum.CPU)}, nil
-			}, nil
-		},
+				sum.Wall += used.Wall
+				sum.CPU += used.CPU
+			}
+			s := sample{wallTime: milliseconds(sum.Wall)}
+			if harm == nil {
+				s[cpuTime] = milliseconds(sum.CPU)
+			}
+			return s, nil
+		}, nil
 	}
+}
+
+// follower returns a member that does not lead.
+func (c *cluster) follower(ctx context.Context) (*member, error) {
+	leader, err := c.leader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range c.members {
+		if m.client != leader {
+			return m, nil
+		}
+	}
+	return nil, errors.New("every member leads")
 }

@@ -139,9 +139,9 @@ func (s *session) normal(text string) string {
 // compares every byte and exit code.
 func TestSameAsEtcdctl(t *testing.T) {
 	t.Parallel()
-	cluster := clustertest.New(t, clustertest.Options{})
+	cluster := clustertest.New(t, clustertest.Options{Args: []string{"--bcrypt-cost", "4"}})
 	member := cluster.Members[0]
-	connect := []string{"--endpoints", member.ClientURL}
+	connect := []string{"--endpoints", member.ClientURL, "--dial-timeout", "30s", "--command-timeout", "30s"}
 	steps := compareSteps()
 
 	etcdctl := &session{buildUpstream(t, "etcdctl", "go.etcd.io/etcd/etcdctl/v3"), connect, map[string]string{}}

@@ -31,10 +31,12 @@ func (a *app) guardDel(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be deleted, and delete nothing")
 	wrap(cmd, func(cmd *cobra.Command, args []string) (bool, error) {
 		r, isRange := keyRange(cmd.Flags(), args)
-		if !isRange && dryRun && len(args) == 1 {
-			r, isRange = ops.ScanOptions{Key: args[0], End: args[0] + "\x00"}, true
-		}
 		switch {
+		case dryRun && !isRange:
+			var err error
+			if r, err = singleKey(cmd, args); err != nil {
+				return true, err
+			}
 		case !isRange:
 			return false, nil
 		case yes && !dryRun:
@@ -47,13 +49,18 @@ func (a *app) guardDel(cmd *cobra.Command) {
 	})
 }
 
+// singleKey is the one key that del's arguments name, as a range. Arguments that upstream's code may take in another way are
+// refused: nothing but a count may come of --dry-run.
+func singleKey(cmd *cobra.Command, args []string) (ops.ScanOptions, error) {
+	if len(args) != 1 || args[0] == "" || flagOn(cmd.Flags(), "prefix") || flagOn(cmd.Flags(), "from-key") {
+		return ops.ScanOptions{}, usageError(cmd, errors.New("--dry-run wants one key that is not empty, two such keys, or one with either --prefix or --from-key"))
+	}
+	return ops.ScanOptions{Key: args[0], End: args[0] + "\x00"}, nil
+}
+
 // askDel counts the keys of a range, and asks whether to delete them; done when they must not be.
 func (a *app) askDel(cmd *cobra.Command, r ops.ScanOptions, what string, dryRun bool) (done bool, err error) {
-	resolved, err := a.resolve(cmd)
-	if err != nil {
-		return true, err
-	}
-	cluster, err := ops.Dial(cmd.Context(), resolved.Config)
+	cluster, err := a.dialQuorum(cmd)
 	if err != nil {
 		return true, err
 	}

@@ -23,8 +23,22 @@ whole. When the rest cannot be had, because the connection is lost for good or t
 error says how many keys came, and the exit code is not 0 (5 unreachable, 1 otherwise).
 Other orders (--sort-by, --order DESCEND) and revision filters are answered in one piece that must fit in memory.`
 
-// scanGCPercent keeps the memory of a long scan small: what it holds at any time is little, what it drops is much.
-const scanGCPercent = 50
+// What keeps the memory of a long scan small: it holds little at any time and drops much, so the collector runs early. The
+// limit is a wish, not a wall: pages of large values need more and get it.
+const (
+	scanGCPercent   = 50
+	scanMemoryLimit = 20 << 20 // bytes of the whole heap; the collector's share of the time grows beyond it
+)
+
+// sparingly sets the collector for a scan, but for what the environment asks for.
+func sparingly() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(scanGCPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(scanMemoryLimit)
+	}
+}
 
 // streamGet makes get print large ranges as they come.
 func (a *app) streamGet(cmd *cobra.Command) {
@@ -45,13 +59,11 @@ func (a *app) streamGet(cmd *cobra.Command) {
 		out := ui.NewRangeWriter(a.io.Out, ui.RangeOptions{
 			Format: ui.RangeFormat(format), Hex: boolSetting(cmd, "hex") == "true", ValuesOnly: valuesOnly,
 		})
-		cluster, err := a.dial(cmd)
+		cluster, err := a.dialQuorum(cmd)
 		if err != nil {
 			return true, err
 		}
-		if os.Getenv("GOGC") == "" {
-			debug.SetGCPercent(scanGCPercent)
-		}
+		sparingly()
 		return true, errors.Join(printRange(cmd.Context(), cluster, opts, out), cluster.Close())
 	})
 }

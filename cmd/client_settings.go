@@ -28,7 +28,7 @@ func (a *app) prepareClient(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := a.reach(cmd, resolved.Config); err != nil {
+	if resolved.Config, err = a.reach(cmd, resolved.Config); err != nil {
 		return err
 	}
 	return handOver(cmd, resolved, format)
@@ -52,8 +52,7 @@ func handOver(cmd *cobra.Command, r config.Resolved, format string) error {
 		settings[s.Name] = s.Value
 	}
 	cfg := r.Config
-	bySRV := settings["discovery-srv"] != "" // then etcdctl's code looks the endpoints up itself, and checks that name
-	if cfg.TLS.ServerName != "" && !bySRV {
+	if cfg.TLS.ServerName != upstreamServerName(r.Domain, settings["insecure-discovery"]) {
 		return &ops.HintError{
 			Code: codeNoServerName, Class: ops.ClassUsage, Op: cmd.CommandPath(),
 			Err:  errors.New("this command cannot verify a certificate against another name (--tls-server-name " + cfg.TLS.ServerName + ")"),
@@ -63,6 +62,9 @@ func handOver(cmd *cobra.Command, r config.Resolved, format string) error {
 	endpoints, err := csvLine(cfg.Endpoints)
 	if err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(cfg.Endpoints, func(e string) bool { return !strings.HasPrefix(e, "http://") }) {
+		cfg.TLS = ops.TLS{} // nothing would use its files; etcdctl's code would fail when they are missing
 	}
 	secure := cfg.TLS.Enabled() || slices.ContainsFunc(cfg.Endpoints, func(e string) bool { return strings.HasPrefix(e, "https://") })
 	flags := cmd.Root().PersistentFlags()
@@ -74,7 +76,7 @@ func handOver(cmd *cobra.Command, r config.Resolved, format string) error {
 		"insecure-skip-tls-verify": strconv.FormatBool(cfg.TLS.InsecureSkipVerify),
 		"insecure-transport":       strconv.FormatBool(!secure && settings["insecure-transport"] != "false"),
 		"insecure-discovery":       settings["insecure-discovery"],
-		"discovery-srv":            settings["discovery-srv"],
+		"discovery-srv":            r.Domain, // etcdctl's code looks the endpoints up itself, and prefers them to any named
 		"discovery-srv-name":       settings["discovery-srv-name"],
 		"user":                     cfg.Auth.User,
 		"password":                 cfg.Auth.Password,
@@ -99,6 +101,15 @@ func handOver(cmd *cobra.Command, r config.Resolved, format string) error {
 	return nil
 }
 
+// upstreamServerName is the name that etcdctl's code verifies instead of the endpoints' hosts: the domain whose SRV records
+// name them, where all of them must speak TLS.
+func upstreamServerName(domain, insecureDiscovery string) string {
+	if insecure, err := strconv.ParseBool(insecureDiscovery); err != nil || insecure {
+		return ""
+	}
+	return domain
+}
+
 func origin(r config.Resolved, name string) config.OriginKind {
 	for _, s := range r.Settings {
 		if s.Name == name {
@@ -107,6 +118,9 @@ func origin(r config.Resolved, name string) config.OriginKind {
 	}
 	return config.OriginDefault
 }
+
+// errFixed keeps a flag from being marked as set; upstream's code passes over it.
+var errFixed = errors.New("the value has been resolved")
 
 // fixedValue is a flag's value that nothing changes any more. Upstream's code reads ETCDCTL_ variables once more, over what
 // was resolved, and ends the process where a flag is set as well; both find a flag that is unset and cannot be.
@@ -130,8 +144,14 @@ func (v fixedValue) Format(f fmt.State, _ rune) {
 // Type implements pflag.Value.
 func (v fixedValue) Type() string { return v.kind }
 
-// Set implements pflag.Value.
-func (fixedValue) Set(string) error { return nil }
+// Set implements pflag.Value. A value that is empty stays unset, which upstream's code asks of the files of TLS: a variable
+// that a flag has emptied is no mistake.
+func (v fixedValue) Set(string) error {
+	if v.text == "" {
+		return errFixed
+	}
+	return nil
+}
 
 func fix(flags *pflag.FlagSet, name, value string) {
 	f := flags.Lookup(name)

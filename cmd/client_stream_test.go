@@ -82,19 +82,19 @@ func TestGetThatBreaksOffSaysSo(t *testing.T) {
 	member := cluster.Members[0]
 	putMany(t, cluster.Client(t), 5000)
 	etcdops := etcdopsProgram(t, "etcdops")
-	get := []string{"--endpoints", member.ClientURL, "--command-timeout", "1s", "get", "/k", "--prefix"}
 	for _, tc := range []struct {
 		name   string
+		limit  string
 		do     func(*running)
 		undo   func()
 		code   int
 		saying string
 	}{
-		{"member silent", func(*running) { member.Pause(t) }, func() { member.Resume(t) }, 5, "no data came for 1s"},
-		{"interrupt", func(r *running) { _ = r.cmd.Process.Signal(syscall.SIGINT) }, func() {}, 130, "incomplete"},
-		{"member gone", func(*running) { member.Kill(t) }, func() {}, 5, "connection refused"},
+		{"member silent", "1s", func(*running) { member.Pause(t) }, func() { member.Resume(t) }, 5, "no data came for 1s"},
+		{"interrupt", "20s", func(r *running) { _ = r.cmd.Process.Signal(syscall.SIGINT) }, func() {}, 130, "incomplete"},
+		{"member gone", "20s", func(*running) { member.Kill(t) }, func() {}, 5, "connection refused"},
 	} {
-		r := start(t, etcdops, get...)
+		r := start(t, etcdops, "--endpoints", member.ClientURL, "--command-timeout", tc.limit, "get", "/k", "--prefix")
 		r.read(t, 5000)
 		tc.do(r)
 		state := r.end(t)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/ui"
-	"github.com/etcdops/etcdops/ops"
 )
 
 // resolve finds out how to reach the cluster, password included, once for a run of the program. What the user should
@@ -57,13 +56,4 @@ func (a *app) printOrigins(r config.Resolved) error {
 		}
 	}
 	return ui.Table(a.io.Err, []string{"SETTING", "VALUE", "FROM"}, rows)
-}
-
-// dial connects to the cluster that the settings name. The caller closes the result.
-func (a *app) dial(cmd *cobra.Command) (*ops.Cluster, error) {
-	r, err := a.resolve(cmd)
-	if err != nil {
-		return nil, err
-	}
-	return ops.Dial(cmd.Context(), r.Config)
 }

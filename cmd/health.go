@@ -88,6 +88,9 @@ func (a *app) runHealth(cmd *cobra.Command, opts healthOptions) error {
 
 // judge collects and evaluates; name is that of the context in use, empty without one.
 func (a *app) judge(cmd *cobra.Command, bound time.Duration) (report health.Report, name string, err error) {
+	if bound <= 0 {
+		return report, "", usageError(cmd, fmt.Errorf("--member-timeout is a duration above 0, not %v", bound))
+	}
 	resolved, err := a.resolve(cmd)
 	if err != nil {
 		return report, "", err

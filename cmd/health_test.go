@@ -112,6 +112,8 @@ func TestHealthUsage(t *testing.T) {
 		{"health", "--fail-on", "never"},
 		{"health", "--endpoints", "::"},
 		{"health", "m1"},
+		{"health", "--member-timeout", "0s"},
+		{"status", "--member-timeout", "-1s"},
 		{"status", "-w", "fields"},
 		{"health", "--endpoints", "https://127.0.0.1:1", "--cacert", "/no/such/file"},
 	} {

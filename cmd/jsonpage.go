@@ -56,8 +56,7 @@ in their name. Commands that etcdctl has too write etcdctl's own JSON.
 
 // writeFields writes a row a field, fields of fields below their parent.
 func writeFields(w io.Writer, prefix string, t reflect.Type) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
 			writeFields(w, prefix, f.Type)

@@ -110,8 +110,9 @@ func newUpstreamCmds() []*cobra.Command {
 			Short: about[word],
 			Long: about[word] + `.
 
-Arguments, ` + strings.ToUpper(programEtcd) + `_ and ETCDCTL_ variables, output and exit codes are upstream's own; contexts and the discovery of
-certificates do not apply. "etcdops ` + word + ` --help" lists what it takes.`,
+Arguments, variables, output and exit codes are ` + program + `'s own; contexts and the discovery of certificates do not apply.
+"etcdops ` + word + ` --help" lists what it takes.`,
+			Annotations:        map[string]string{annotationExitCodes: "Exit codes are " + program + "'s."},
 			DisableFlagParsing: true,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return usageError(cmd, errors.New("the word "+word+" must come first: flags before it are not "+program+"'s"))

@@ -7,8 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 	etcdversion "go.etcd.io/etcd/api/v3/version"
-
-	"github.com/etcdops/etcdops/internal/ui"
 )
 
 // Stamped by the linker (-X github.com/etcdops/etcdops/cmd.version=...); what is not stamped is read from the build's
@@ -36,14 +34,13 @@ func newVersionCmd(a *app) *cobra.Command {
 		Use:   "version",
 		Short: "Version of etcdops, and of the etcd inside it",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := readVersion()
-			if a.out == "json" {
-				return ui.JSON(a.io.Out, v)
-			}
-			_, err := fmt.Fprintf(a.io.Out, "etcdops %s (etcd %s)\ncommit  %s\nbuilt   %s\ngo      %s %s/%s\n",
-				v.Version, v.Etcd, v.Commit, v.Date, v.Go, v.OS, v.Arch)
-			return err
+			return a.print(cmd, v, func() error {
+				_, err := fmt.Fprintf(a.io.Out, "etcdops %s (etcd %s)\ncommit  %s\nbuilt   %s\ngo      %s %s/%s\n",
+					v.Version, v.Etcd, v.Commit, v.Date, v.Go, v.OS, v.Arch)
+				return err
+			})
 		},
 	}
 }

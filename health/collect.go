@@ -3,7 +3,6 @@ package health
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -58,10 +57,11 @@ func Collect(ctx context.Context, cfg ops.Config, opts Options) (Facts, error) {
 		c.resample(ctx)
 	}
 	facts := c.facts()
-	if err := ctx.Err(); err != nil {
-		return facts, errors.Join(context.Cause(ctx), cluster.Close())
+	_ = cluster.Close() // what was collected stands, whatever becomes of the connections
+	if ctx.Err() != nil {
+		return facts, &ops.HintError{Class: ops.ClassInterrupted, Op: "collect facts", Err: context.Cause(ctx)}
 	}
-	return facts, cluster.Close()
+	return facts, nil
 }
 
 // normalize writes endpoints as members advertise them, so that one address is asked once: http://host:port.

@@ -2,10 +2,13 @@ package health_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
@@ -24,6 +27,7 @@ type hostile struct {
 	members []*pb.Member
 	version string
 	errors  []string
+	conns   atomic.Int32 // accepted so far
 }
 
 func (h *hostile) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
@@ -49,9 +53,38 @@ func (h *hostile) serve(t *testing.T) string {
 	pb.RegisterMaintenanceServer(s, h)
 	pb.RegisterClusterServer(s, h)
 	pb.RegisterKVServer(s, h)
-	go func() { _ = s.Serve(l) }() // ends with Stop
+	go func() { _ = s.Serve(&counted{Listener: l, conns: &h.conns}) }() // ends with Stop
 	t.Cleanup(s.Stop)
 	return "http://" + l.Addr().String()
+}
+
+// counted counts the connections that a listener accepts.
+type counted struct {
+	net.Listener
+	conns *atomic.Int32
+}
+
+func (c *counted) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.conns.Add(1)
+	}
+	return conn, err
+}
+
+// TestOneConnection wants everything asked over one connection to an address, however often it is named.
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	h := &hostile{version: "3.7.3"}
+	url := h.serve(t)
+	h.members = []*pb.Member{{ID: 1, Name: "m1", ClientURLs: []string{url}}, {ID: 2, Name: "m2", ClientURLs: []string{url}}}
+	facts, err := health.Collect(clustertest.Context(t, limit), at(url, url, url+"/"), health.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := h.conns.Load(); n != 1 || len(facts.Endpoints) != 1 {
+		t.Errorf("%d connections, %d endpoints", n, len(facts.Endpoints))
+	}
 }
 
 // TestHostileMember wants an endpoint that lies to be bounded and reported.
@@ -111,4 +144,22 @@ func TestHostileMember(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestInterrupted wants the end of the context to end the collection at once, and to be told as that.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	c := clustertest.New(t, clustertest.Options{})
+	c.Members[0].Pause(t)
+	ctx, cancel := context.WithCancelCause(clustertest.Context(t, limit))
+	time.AfterFunc(100*time.Millisecond, func() { cancel(errors.New("enough")) })
+	start := time.Now()
+	_, err := health.Collect(ctx, at(c.Members[0].ClientURL), health.Options{Bound: limit})
+	var hint *ops.HintError
+	if !errors.As(err, &hint) || hint.Class != ops.ClassInterrupted || !strings.Contains(err.Error(), "enough") {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(start); took > limit/4 {
+		t.Errorf("ended after %s", took)
+	}
 }

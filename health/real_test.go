@@ -25,12 +25,12 @@ const limit = 60 * time.Second
 // look judges the cluster as it is seen from the given endpoints. It is patient: the machine may be busy.
 func look(t *testing.T, cfg ops.Config) health.Report {
 	t.Helper()
-	return lookFor(t, cfg, 10*time.Second)
+	return lookFor(clustertest.Context(t, limit), t, cfg, 10*time.Second)
 }
 
-func lookFor(t *testing.T, cfg ops.Config, bound time.Duration) health.Report {
+func lookFor(ctx context.Context, t *testing.T, cfg ops.Config, bound time.Duration) health.Report {
 	t.Helper()
-	facts, err := health.Collect(clustertest.Context(t, limit), cfg, health.Options{Bound: bound})
+	facts, err := health.Collect(ctx, cfg, health.Options{Bound: bound})
 	if err != nil {
 		t.Fatalf("collect: %v", err)
 	}
@@ -114,7 +114,7 @@ func TestThreeMembers(t *testing.T) {
 		followers[0].Pause(t)
 		defer followers[0].Resume(t)
 		start := time.Now()
-		r := lookFor(t, at(c.Endpoints()...), time.Second)
+		r := lookFor(t.Context(), t, at(c.Endpoints()...), time.Second)
 		// etcdctl takes five seconds for each such member; the exact figure is the benchmark's.
 		if took := time.Since(start); took > 4*time.Second {
 			t.Errorf("took %s", took)
@@ -346,8 +346,8 @@ func TestAuthentication(t *testing.T) {
 	c.Members[2].Stop(t)
 	cfg := at(c.Members[0].ClientURL)
 	cfg.Auth = ops.Auth{User: "root", Password: c.Auth.RootPassword}
-	until(t, "loss of the leader", func(context.Context) (bool, error) { // which takes it an election timeout
-		r = lookFor(t, cfg, time.Second)
+	until(t, "loss of the leader", func(ctx context.Context) (bool, error) { // which takes it an election timeout
+		r = lookFor(ctx, t, cfg, time.Second)
 		return r.Available != nil && !*r.Available, nil
 	})
 	want(t, r, health.SeverityCritical, "quorum", "leader.present")
@@ -435,5 +435,22 @@ func TestFactsRoundTrip(t *testing.T) {
 	}
 	if diff := cmp.Diff(health.Evaluate(facts, health.Policy{}), health.Evaluate(again, health.Policy{})); diff != "" {
 		t.Errorf("so did the report:\n%s", diff)
+	}
+}
+
+// TestAdvertisedURLs swaps what two members advertise and lets the third advertise an address where nobody listens.
+func TestAdvertisedURLs(t *testing.T) {
+	t.Parallel()
+	c := clustertest.NewUnstarted(t, clustertest.Options{Size: 3})
+	a, b, dead := c.Members[0], c.Members[1], c.Members[2]
+	a.Args = append(a.Args, "--advertise-client-urls="+b.ClientURL)
+	b.Args = append(b.Args, "--advertise-client-urls="+a.ClientURL)
+	dead.Args = append(dead.Args, "--advertise-client-urls=http://127.0.0.1:1")
+	c.Start(t)
+	r := look(t, at(c.Endpoints()...))
+	want(t, r, health.SeverityCritical,
+		"endpoint.identity "+a.Name, "endpoint.identity "+b.Name, "reachability "+dead.Name)
+	if r.Votes.Healthy != 3 {
+		t.Errorf("%d voters work, want 3", r.Votes.Healthy)
 	}
 }

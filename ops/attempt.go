@@ -30,6 +30,7 @@ type StageTime struct {
 type attempt struct {
 	ep      endpoint
 	timeout time.Duration
+	begun   time.Time
 	done    chan struct{} // closed when settled
 
 	mu      sync.Mutex
@@ -48,7 +49,8 @@ type attempt struct {
 const headSize = 32
 
 func newAttempt(ep endpoint, timeout time.Duration) *attempt {
-	return &attempt{ep: ep, timeout: timeout, done: make(chan struct{}), since: time.Now()}
+	now := time.Now()
+	return &attempt{ep: ep, timeout: timeout, begun: now, done: make(chan struct{}), since: now}
 }
 
 // enter ends the stage under way and begins the next.
@@ -94,6 +96,16 @@ func (a *attempt) live() bool {
 	defer a.mu.Unlock()
 	return !a.gone && (!a.settled || a.err == nil)
 }
+
+// failed reports whether the attempt has ended in an error.
+func (a *attempt) failed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.settled && a.err != nil
+}
+
+// age is the time since the attempt began.
+func (a *attempt) age() time.Duration { return time.Since(a.begun) }
 
 func (a *attempt) setGone() {
 	a.mu.Lock()

@@ -103,21 +103,20 @@ func TestExplainRequests(t *testing.T) {
 	t.Parallel()
 	c := clustertest.New(t, clustertest.Options{Size: 3})
 	cfg := clientOf(c)
-	cfg.CommandTimeout = 300 * time.Millisecond
 	cluster := dial(t, cfg)
 	endpoint := c.Members[2].ClientURL
 	client, err := cluster.At(t.Context(), endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request := func(do func(ctx context.Context) error) error {
-		ctx, cancel := context.WithTimeout(t.Context(), cfg.CommandTimeout)
+	request := func(patience time.Duration, do func(ctx context.Context) error) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		return cluster.Explain(ctx, "ask", endpoint, do(ctx))
 	}
 	get := func(ctx context.Context) error { _, err := client.Get(ctx, "k"); return err }
 
-	if err := request(get); err != nil {
+	if err := request(limit, get); err != nil {
 		t.Fatalf("healthy: %v", err)
 	}
 	stopped, cancel := context.WithCancel(t.Context())
@@ -129,13 +128,13 @@ func TestExplainRequests(t *testing.T) {
 
 	c.Members[0].Kill(t)
 	c.Members[1].Kill(t)
-	hint := wantHint(t, request(get), ops.CodeSlow)
+	hint := wantHint(t, request(time.Second, get), ops.CodeSlow)
 	if strings.Contains(hint.Error(), "context deadline exceeded") || hint.Class != ops.ClassUnreachable {
 		t.Errorf("no quorum: class %v: %v", hint.Class, hint)
 	}
 	c.Members[2].Kill(t)
 	// The first attempt to connect again may meet the process while it dies.
-	if err := request(get); ops.CodeOf(err) != ops.CodeRefused && ops.CodeOf(err) != ops.CodeConnClosed {
+	if err := request(time.Second, get); ops.CodeOf(err) != ops.CodeRefused && ops.CodeOf(err) != ops.CodeConnClosed {
 		t.Errorf("killed: %v", err)
 	}
 }

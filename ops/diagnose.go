@@ -64,6 +64,10 @@ func (l *link) gaveUp(ctx context.Context, a *attempt) error {
 	}
 	stage, since := StageTCP, time.Duration(0)
 	if a != nil {
+		if failed := l.before(a); failed != nil { // a was only trying again
+			stage, err, _ := failed.result()
+			return l.evidence(failed, stage, err).diagnose()
+		}
 		a.mu.Lock()
 		stage, since = a.stage, time.Since(a.since)
 		a.mu.Unlock()

@@ -107,7 +107,7 @@ func (e evidence) invalidCertificate(invalid x509.CertificateInvalidError) *Hint
 	if cert == nil {
 		cert = e.served()
 	}
-	switch invalid.Reason { //nolint:exhaustive // the rest share the default: they are rare and say themselves what is wrong
+	switch invalid.Reason {
 	case x509.Expired:
 		return e.outOfDate(cert)
 	case x509.IncompatibleUsage:

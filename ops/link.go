@@ -26,6 +26,7 @@ type link struct {
 
 	mu      sync.Mutex
 	latest  *attempt      // nil before the first
+	failed  *attempt      // the one before it, if that failed
 	started chan struct{} // closed when the next attempt starts
 }
 
@@ -91,6 +92,10 @@ func (c *Cluster) dialShared(secure bool) dialFunc {
 func (l *link) dial(ctx context.Context, _ string) (net.Conn, error) {
 	a := newAttempt(l.ep, l.transport.timeout)
 	l.mu.Lock()
+	l.failed = nil
+	if l.latest != nil && l.latest.failed() {
+		l.failed = l.latest
+	}
 	l.latest = a
 	close(l.started)
 	l.started = make(chan struct{})
@@ -151,8 +156,20 @@ func (l *link) current() (a *attempt, started <-chan struct{}) {
 	return a, started
 }
 
+// record returns the latest attempt, nil before the first; started tells of the next.
 func (l *link) record() (*attempt, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.latest, l.started
+}
+
+// before returns the failed attempt that a, just begun, repeats; nil when a has gone on for long enough to speak for
+// itself, or is the first.
+func (l *link) before(a *attempt) *attempt {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a != l.latest || a.age() > l.transport.timeout/2 {
+		return nil
+	}
+	return l.failed
 }

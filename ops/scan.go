@@ -121,7 +121,10 @@ func (s *Scan) Chunks(ctx context.Context) iter.Seq2[[]*mvccpb.KeyValue, error] 
 		for failures := 0; ; {
 			before := s.seen
 			read := s.stream
-			if s.paged {
+			switch {
+			case s.opts.Limit > 0 && s.seen == s.opts.Limit:
+				read = s.rest
+			case s.paged:
 				read = s.pages
 			}
 			done, err := read(ctx, func(kvs []*mvccpb.KeyValue) bool { return yield(kvs, nil) })
@@ -172,6 +175,21 @@ func (s *Scan) stream(ctx context.Context, yield func([]*mvccpb.KeyValue) bool) 
 			return true, nil
 		}
 	}
+}
+
+// rest counts what the limit left out, where a stream broke off between its last key and its end: to ask for no more keys
+// would be to ask for all of them.
+func (s *Scan) rest(ctx context.Context, _ func([]*mvccpb.KeyValue) bool) (done bool, err error) {
+	request := s.request()
+	request.CountOnly = true
+	ctx, cancel := context.WithTimeoutCause(ctx, s.silence, errSilence)
+	defer cancel()
+	resp, err := clientv3.RetryKVClient(s.client).Range(ctx, request)
+	if err != nil {
+		return false, causeOfEnd(ctx, err)
+	}
+	s.total = ScanTotal{Seen: s.seen, Count: s.seen + resp.GetCount(), More: resp.GetCount() > 0}
+	return true, nil
 }
 
 // request asks for what is still missing.

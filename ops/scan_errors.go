@@ -72,7 +72,7 @@ func pause(ctx context.Context, n int) bool {
 
 // explain makes the error that the consumer gets.
 func (s *Scan) explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if isCanceled(ctx.Err()) {
 		return &HintError{Class: ClassInterrupted, Op: "read keys", Err: s.incomplete(context.Cause(ctx))}
 	}
 	known := rpctypes.Error(err)

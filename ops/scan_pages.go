@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// pageMemory is what one page may take here. A server before 3.7 counts all the remaining keys for every page, so
+	// pageMemory is what one page may take here, received and decoded. A server before 3.7 counts all the remaining keys for every page, so
 	// small pages make a scan quadratic: this is some 50,000 keys without values (1,000,000 keys: 3.6 s, by pages of
 	// 1,000 it is 120 s).
-	pageMemory = 12 << 20
+	pageMemory = 16 << 20
 	// keyMemory is what a decoded key takes beside its own bytes.
 	keyMemory = 160
 	// pageGrowth bounds how much larger the next page may be: larger values may begin anywhere.
 	pageGrowth = 4
 	// pageMessage is the largest page accepted; a larger one is asked for again in smaller pages.
-	pageMessage = 4 * pageMemory
+	pageMessage = 48 << 20
 )
 
 // pager chooses how many keys the next page has, by the sizes seen.
@@ -39,7 +39,7 @@ func (p *pager) saw(n, bytes int) {
 	if n == 0 {
 		return
 	}
-	each := int64(bytes/n + keyMemory)
+	each := int64(2*bytes/n + keyMemory)
 	p.keys = max(1, min(pageMemory/each, p.keys*pageGrowth))
 }
 

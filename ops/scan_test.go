@@ -203,15 +203,46 @@ func TestScanResumesAfterTheConnectionBroke(t *testing.T) {
 	}
 }
 
+// TestScanResumesBehindItsLimit resumes where the last key wanted has come, and the end of the answer has not.
+func TestScanResumesBehindItsLimit(t *testing.T) {
+	cluster := clustertest.New(t, clustertest.Options{})
+	fill(t, cluster.Client(t), "/k/", 30, 10)
+	c := dial(t, Config{Endpoints: cluster.Endpoints()})
+	for limit, more := range map[int64]bool{20: true, 30: false} {
+		s := newScan(t, c, ScanOptions{Key: "/k/", End: "/k0", Limit: limit})
+		s.seen, s.next = limit, fmt.Sprintf("/k/%06d\x00", limit-1)
+		if got := scanAll(t, s); len(got) != 0 {
+			t.Errorf("limit %d: %d keys more", limit, len(got))
+		}
+		if want := (ScanTotal{Seen: limit, Count: 30, More: more}); s.Total() != want {
+			t.Errorf("limit %d: Total() = %+v, want %+v", limit, s.Total(), want)
+		}
+	}
+}
+
+// TestScanWithoutQuorum holds that a scan which cannot begin is no interruption, and says why.
+func TestScanWithoutQuorum(t *testing.T) {
+	cluster := clustertest.New(t, clustertest.Options{Size: 3})
+	for _, member := range cluster.Members[1:] {
+		member.Kill(t)
+	}
+	c := dial(t, Config{Endpoints: cluster.Endpoints()[:1], CommandTimeout: 500 * time.Millisecond})
+	_, err := c.Scan(t.Context(), ScanOptions{Key: "/k/", End: "/k0"})
+	hint, ok := errors.AsType[*HintError](err)
+	if !ok || hint.Class != ClassUnreachable || hint.Code != CodeSlow {
+		t.Errorf("error %v, want %s", err, CodeSlow)
+	}
+}
+
 // TestScanBreaksOff holds that a scan which cannot go on says so, and how far it came.
 func TestScanBreaksOff(t *testing.T) {
 	cluster := clustertest.New(t, clustertest.Options{})
 	client := cluster.Client(t)
 	member := cluster.Members[0]
 	fill(t, client, "/k/", 3000, 1000)
-	cfg := Config{Endpoints: cluster.Endpoints(), CommandTimeout: 500 * time.Millisecond}
 	for _, tc := range []struct {
 		name   string
+		limit  time.Duration
 		do     func()
 		undo   func()
 		code   Code
@@ -219,20 +250,20 @@ func TestScanBreaksOff(t *testing.T) {
 		saying string
 	}{
 		{
-			name: "silence", do: func() { member.Pause(t) }, undo: func() { member.Resume(t) },
-			code: CodeScanBroken, class: ClassUnreachable, saying: "no data came for 500ms",
+			name: "silence", limit: time.Second, do: func() { member.Pause(t) }, undo: func() { member.Resume(t) },
+			code: CodeScanBroken, class: ClassUnreachable, saying: "no data came for 1s",
 		},
 		{
-			name: "compaction", do: func() { compactAll(t, client) }, undo: func() {},
+			name: "compaction", limit: 20 * time.Second, do: func() { compactAll(t, client) }, undo: func() {},
 			code: CodeCompacted, class: ClassFailure, saying: "compacted away meanwhile",
 		},
 		{
-			name: "member gone", do: func() { member.Kill(t) }, undo: func() { member.Start(t) },
+			name: "member gone", limit: 20 * time.Second, do: func() { member.Kill(t) }, undo: func() { member.Start(t) },
 			code: CodeScanBroken, class: ClassUnreachable, saying: "refused",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newScan(t, dial(t, cfg), ScanOptions{Key: "/k/", End: "/k0"})
+			s := newScan(t, dial(t, Config{Endpoints: cluster.Endpoints(), CommandTimeout: tc.limit}), ScanOptions{Key: "/k/", End: "/k0"})
 			keys, err := atFirstChunk(t, s, tc.do)
 			tc.undo()
 			hint, ok := errors.AsType[*HintError](err)
@@ -344,13 +375,13 @@ func TestPager(t *testing.T) {
 		n, bytes int
 		want     int64
 	}{
-		{1000, 1000 * 1200, 4000},    // grows, but not by more than fourfold
-		{4000, 4000 * 1200, 9252},    // to what fits the memory
-		{9252, 9252 * 1_000_000, 12}, // shrinks at once
-		{12, 12 * 100, 48},           // and grows again slowly
-		{0, 20, 48},                  // an empty page says nothing
-		{1, 100 << 20, 1},            // never below one key
-		{1, 100, 4},                  //
+		{1000, 1000 * 1200, 4000},   // grows, but not by more than fourfold
+		{4000, 4000 * 1200, 6553},   // to what fits the memory
+		{6553, 6553 * 1_000_000, 8}, // shrinks at once
+		{8, 8 * 100, 32},            // and grows again slowly
+		{0, 20, 32},                 // an empty page says nothing
+		{1, 100 << 20, 1},           // never below one key
+		{1, 100, 4},                 //
 	} {
 		p.saw(step.n, step.bytes)
 		if p.keys != step.want {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -181,7 +182,7 @@ func loadRoots(path string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, malformed(path, fmt.Errorf("no certificate authority in it, but %s", describeBlocks(data)))
+		return nil, malformed(path, fmt.Errorf("it holds %s, and no certificate authority", describeBlocks(data)))
 	}
 	return pool, nil
 }
@@ -189,9 +190,9 @@ func loadRoots(path string) (*x509.CertPool, error) {
 func describeBlocks(data []byte) string {
 	types := blockTypes(data)
 	if len(types) == 0 {
-		return "no PEM block"
+		return "no PEM text at all"
 	}
-	return fmt.Sprintf("%q", types)
+	return strings.Join(types, ", ")
 }
 
 func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
@@ -232,7 +233,7 @@ func firstCertificate(data []byte) (*x509.Certificate, error) {
 	for rest := data; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return nil, fmt.Errorf("no certificate in it, but %s", describeBlocks(data))
+			return nil, fmt.Errorf("it holds %s, and no certificate", describeBlocks(data))
 		}
 		if block.Type == "CERTIFICATE" {
 			return x509.ParseCertificate(block.Bytes)
@@ -244,7 +245,7 @@ func checkKey(data []byte) error {
 	for rest := data; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return fmt.Errorf("no private key in it, but %s", describeBlocks(data))
+			return fmt.Errorf("it holds %s, and no private key", describeBlocks(data))
 		}
 		switch {
 		case block.Type == "ENCRYPTED PRIVATE KEY", block.Headers["DEK-Info"] != "":

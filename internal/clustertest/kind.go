@@ -1,9 +1,10 @@
 package clustertest
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,8 +71,9 @@ func (k Kind) program(tb testing.TB, skewed bool) program {
 	case KindServe:
 		return program{path: build(tb, "etcdops", "./cmd/etcdops"), args: []string{"serve"}}
 	case KindEtcd34:
-		if _, err := os.Stat(etcd34Path); errors.Is(err, os.ErrNotExist) {
-			tb.Skipf("%s is not installed: apt-get install etcd-server", etcd34Path)
+		out, err := exec.CommandContext(tb.Context(), etcd34Path, "--version").Output()
+		if err != nil || !strings.HasPrefix(string(out), "etcd Version: 3.4.") {
+			tb.Skipf("%s is not etcd 3.4 (%v): apt-get install etcd-server, of Debian 12", etcd34Path, err)
 		}
 		return program{path: etcd34Path}
 	}
@@ -95,20 +97,8 @@ func (k Kind) skewedProgram(tb testing.TB) program {
 
 // environ is the test's environment without what etcd, etcdops or this package read from it.
 func environ() []string {
-	var env []string
-	for _, v := range os.Environ() {
-		if !hasAnyPrefix(v, "ETCD_", "ETCDCTL_", "ETCDOPS_", envRun+"=", envRole+"=") {
-			env = append(env, v)
-		}
-	}
-	return env
-}
-
-func hasAnyPrefix(s string, prefixes ...string) bool {
-	for _, p := range prefixes {
-		if strings.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return false
+	prefixes := []string{"ETCD_", "ETCDCTL_", "ETCDOPS_", envRun + "=", envRole + "="}
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(v, prefix) })
+	})
 }

@@ -75,13 +75,15 @@ func (m *Member) PID() int {
 	return m.process.pid()
 }
 
-// Stop ends the member with SIGTERM and waits for its end. It does nothing to a member that does not run.
+// Stop ends the member with SIGTERM and waits for its end; a paused one is resumed for that. It does nothing to a member
+// that does not run.
 func (m *Member) Stop(tb testing.TB) {
 	tb.Helper()
 	if !m.Running() {
 		return
 	}
 	m.signal(tb, syscall.SIGTERM)
+	m.signal(tb, sigCont)
 	if !m.process.wait(stopLimit) {
 		tb.Errorf("%s did not end within %v of SIGTERM:\n%s", m.Name, stopLimit, m.logTail())
 		m.Kill(tb)
@@ -103,6 +105,7 @@ func (m *Member) Kill(tb testing.TB) {
 // Pause stops the member's process where it is, as a machine that hangs; its connections stay open.
 func (m *Member) Pause(tb testing.TB) {
 	tb.Helper()
+	m.mustRun(tb, "pause")
 	m.signal(tb, sigStop)
 	// The signal reaches one thread first: on a busy machine the others go on for a while, and may answer.
 	err := repeat(Context(tb, stopLimit), func() error {
@@ -119,6 +122,7 @@ func (m *Member) Pause(tb testing.TB) {
 // Resume lets a paused member go on.
 func (m *Member) Resume(tb testing.TB) {
 	tb.Helper()
+	m.mustRun(tb, "resume")
 	m.signal(tb, sigCont)
 }
 
@@ -172,14 +176,19 @@ func (m *Member) CommandLine() []string {
 	return append(args, m.Args...)
 }
 
-// signal sends sig to a member that runs.
+// signal sends sig to a member that was started; it may be ending.
 func (m *Member) signal(tb testing.TB, sig os.Signal) {
 	tb.Helper()
-	if !m.Running() {
-		tb.Fatalf("send %v to %s: it is not running", sig, m.Name)
-	}
-	if err := m.process.signal(sig); err != nil {
+	if err := m.process.signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		tb.Fatalf("send %v to %s: %v", sig, m.Name, err)
+	}
+}
+
+// mustRun fails the test over a member that does not run.
+func (m *Member) mustRun(tb testing.TB, what string) {
+	tb.Helper()
+	if !m.Running() {
+		tb.Fatalf("%s %s: it is not running", what, m.Name)
 	}
 }
 

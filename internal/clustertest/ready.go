@@ -25,6 +25,9 @@ const (
 // version of its cluster.
 func (m *Member) WaitReady(tb testing.TB) {
 	tb.Helper()
+	if m.process == nil {
+		tb.Fatalf("%s was not started", m.Name)
+	}
 	client := m.httpClient(tb)
 	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(tb.Context(), readyLimit)

@@ -15,8 +15,8 @@ import (
 // envSkew names, to a program built by buildSkewed, the file with its clock's offset in nanoseconds.
 const envSkew = "CLUSTERTEST_SKEW"
 
-// skewPrecision is how near to its wanted offset a member's clock must be seen: the look at it takes a while.
-const skewPrecision = 100 * time.Millisecond
+// skewSamples is how often a member is asked for its time at a look.
+const skewSamples = 5
 
 // skewSource is added to package time. Only the wall clock is shifted: timers, leases and Raft run on the other one.
 const skewSource = `package time
@@ -93,10 +93,10 @@ func (m *Member) SetSkew(tb testing.TB, offset time.Duration) {
 	if !m.Running() {
 		return
 	}
-	ctx := Context(tb, requestLimit)
+	ctx := Context(tb, readyLimit)
 	err := repeat(ctx, func() error {
-		seen, err := m.Skew(ctx, tb)
-		if err == nil && (seen-offset).Abs() > skewPrecision {
+		seen, within, err := m.Skew(ctx, tb)
+		if err == nil && (seen-offset).Abs() > within {
 			err = fmt.Errorf("its clock is off by %v", seen)
 		}
 		return err
@@ -106,14 +106,26 @@ func (m *Member) SetSkew(tb testing.TB, offset time.Duration) {
 	}
 }
 
-// Skew asks the member for its time and returns how far its wall clock is off, within the time that the question takes.
-func (m *Member) Skew(ctx context.Context, tb testing.TB) (time.Duration, error) {
+// Skew asks the member for its time and returns how far its wall clock is off, give or take within: the narrowest of some
+// answers, each of which was made between the question and its arrival.
+func (m *Member) Skew(ctx context.Context, tb testing.TB) (offset, within time.Duration, err error) {
 	tb.Helper()
 	client := m.httpClient(tb)
 	defer client.CloseIdleConnections()
-	var answer struct{ Now time.Time }
-	err := getJSON(ctx, client, m.cluster.scheme()+"://"+m.listenPeer+"/raft/probing", &answer)
-	return time.Until(answer.Now).Round(time.Millisecond), err
+	url := m.cluster.scheme() + "://" + m.listenPeer + "/raft/probing"
+	within = requestLimit
+	for range skewSamples {
+		var answer struct{ Now time.Time }
+		asked := time.Now()
+		if err := getJSON(ctx, client, url, &answer); err != nil {
+			return 0, 0, err
+		}
+		half := time.Since(asked) / 2
+		if half < within {
+			offset, within = answer.Now.Sub(asked.Add(half)), half
+		}
+	}
+	return offset, within, nil
 }
 
 func (m *Member) skewFile() string { return m.LogFile + ".skew" }

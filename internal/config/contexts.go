@@ -53,6 +53,8 @@ func (c Context) Check(at string) error {
 		return fail("%s: cert and key go together", c.Name)
 	case c.PasswordFile != "" && c.User == "":
 		return fail("%s has a password_file and no user", c.Name)
+	case strings.Contains(c.User, ":") && c.PasswordFile == "":
+		return fail("%s: a context holds no password: name the file that it is in as password_file", c.Name)
 	case c.PasswordFile == "-":
 		return fail("%s: standard input is no password_file of a context", c.Name)
 	}

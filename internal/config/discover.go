@@ -90,6 +90,9 @@ func (m *machine) choose(c candidate) Found {
 			best, f.Cert, f.Key = fit, p.cert, p.key
 		}
 	}
+	if f.Cert == "" && len(c.pairs) > 0 && f.Note == "" {
+		f.Note = "no client certificate there fits"
+	}
 	return f
 }
 

@@ -1,8 +1,9 @@
 package config
 
 import (
-	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/etcdops/etcdops/ops"
@@ -75,7 +76,8 @@ func (m *machine) knownLayout() (candidate, bool) {
 		for _, p := range l.pairs {
 			c.pairs = append(c.pairs, m.expand(p)...)
 		}
-		if m.choose(c).Cert != "" {
+		// An authority alone is no control-plane node's; with certificates that do not fit, the node is still told of.
+		if slices.ContainsFunc(c.pairs, func(p pair) bool { return m.exists(p.cert) && m.exists(p.key) }) {
 			return c, true
 		}
 	}
@@ -109,8 +111,8 @@ func (m *machine) otherStore() error {
 			continue
 		}
 		return &ops.HintError{
-			Code: CodeNotEtcdStore, Class: ops.ClassUsage, Op: "find etcd on this machine", Member: m.path(s.path),
-			Err:  errors.New(s.name + " keeps its data in " + s.store + " here, not in etcd"),
+			Code: CodeNotEtcdStore, Class: ops.ClassUsage, Op: "find etcd on this machine",
+			Err:  fmt.Errorf("%s keeps its data in %s here, not in etcd (%s)", s.name, s.store, m.path(s.path)),
 			Hint: "for an etcd elsewhere: --endpoints https://HOST:2379",
 		}
 	}

@@ -55,6 +55,9 @@ func (m *machine) survey() []process {
 		if len(args) == 0 || !isEtcd(args) && !isAPIServer(args) {
 			continue
 		}
+		if ofAnotherPerson(m.proc(pid, "")) {
+			continue
+		}
 		if all := splitArgs(m.read(file, maxCommand)); len(all) > 0 { // it may have ended meanwhile
 			out = append(out, process{pid, all})
 		}

@@ -2,11 +2,14 @@ package config_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/pki"
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/ops"
 )
@@ -289,6 +292,26 @@ func TestSeveralRunning(t *testing.T) {
 	}
 }
 
+// TestProcessesOfOthers: what another person runs leads nobody to it, whatever port it has; a service's account does.
+func TestProcessesOfOthers(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files to others")
+	}
+	m := &fakeMachine{root: t.TempDir(), member: &clustertest.Member{}}
+	m.process(t, "11", "etcd --listen-client-urls=http://0.0.0.0:2379 --advertise-client-urls=http://fake.internal:2379", "", "/")
+	m.process(t, "12", "etcd --listen-client-urls=http://0.0.0.0:12379 --advertise-client-urls=http://real.internal:12379", "", "/")
+	for pid, uid := range map[string]int{"11": 1000, "12": 105} {
+		if err := os.Chown(filepath.Join(m.root, "proc", pid), uid, uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := config.Discover(m.root)
+	if err != nil || !slices.Equal(found.Endpoints, []string{"http://real.internal:12379"}) || strings.Contains(found.Note, "fake") {
+		t.Errorf("found %+v, %v", found, err)
+	}
+}
+
 // TestOtherStores says what a cluster without etcd has instead.
 func TestOtherStores(t *testing.T) {
 	t.Parallel()
@@ -303,5 +326,17 @@ func TestOtherStores(t *testing.T) {
 		if !ok || hint.Code != config.CodeNotEtcdStore || !strings.Contains(hint.Error(), store) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+// TestNothingFits still tells of the etcd when another authority signed every certificate there.
+func TestNothingFits(t *testing.T) {
+	t.Parallel()
+	ca := pki.NewCA(t, pki.CAOptions{})
+	m := &fakeMachine{root: t.TempDir(), member: &clustertest.Member{}, ca: ca, caFile: pki.NewCA(t, pki.CAOptions{}).CertFile}
+	m.certificates(t, map[string]string{kubePKI + "etcd/ca.crt": isCA, kubePKI + "etcd/healthcheck-client.crt": isClient})
+	found, err := config.Discover(m.root)
+	if err != nil || found.CACert == "" || found.Cert != "" || !strings.Contains(found.Note, "no client certificate") {
+		t.Errorf("found %+v, %v", found, err)
 	}
 }

@@ -208,6 +208,17 @@ func (l *layers) duration(name string) (time.Duration, error) {
 	})
 }
 
+// limit reads a duration that bounds something, which none at all would not.
+func (l *layers) limit(name string) (time.Duration, error) {
+	return parse(l, name, "a duration above zero, such as 5s or 1m30s", func(s string) (time.Duration, error) {
+		d, err := time.ParseDuration(s)
+		if err == nil && d <= 0 {
+			return 0, strconv.ErrRange
+		}
+		return d, err
+	})
+}
+
 func (l *layers) number(name string) (int, error) {
 	return parse(l, name, "a number of bytes, 0 for the default", func(s string) (int, error) {
 		n, err := strconv.ParseUint(s, 10, 31)

@@ -31,6 +31,7 @@ type Setting struct {
 type Resolved struct {
 	Config   ops.Config
 	Context  string // the context in use, "" without one
+	Domain   string // whose SRV records name the endpoints, "" when they are named otherwise
 	Settings []Setting
 	Notices  []string // one line each, for the error stream: what was found on this machine
 	Advice   []string // one line each, for people at a terminal: what is unwise
@@ -67,6 +68,9 @@ func Resolve(ctx context.Context, req Request) (Resolved, error) {
 	}
 	if r.Config, err = l.config(); err != nil {
 		return Resolved{}, err
+	}
+	if l.srv != nil {
+		r.Domain = l.text(keyDiscoverySRV)
 	}
 	r.Config.Auth, r.password = l.credentials()
 	r.Settings = l.settings()
@@ -208,7 +212,7 @@ func (l *layers) typedSettings(cfg *ops.Config) (err error) {
 	if cfg.DialTimeout, err = l.duration(keyDialTimeout); err != nil {
 		return err
 	}
-	if cfg.CommandTimeout, err = l.duration(keyCommandTimeout); err != nil {
+	if cfg.CommandTimeout, err = l.limit(keyCommandTimeout); err != nil {
 		return err
 	}
 	if cfg.KeepAliveTime, err = l.duration(keyKeepAliveTime); err != nil {

@@ -195,6 +195,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"bad endpoint":          {"", []string{"--endpoints", "https://etcd-1"}, ops.CodeBadEndpoint, "missing port"},
 		"http where TLS":        {"", []string{"--endpoints", "http://e:1", "--insecure-transport=false"}, config.CodePlainTransport, "flag --insecure-transport"},
+		"no time at all":        {"", []string{"--command-timeout", "0"}, config.CodeBadValue, "above zero"},
 		"unknown context":       {twoContexts, []string{"--context", "prod.eu"}, config.CodeNoContext, "none of the 2 contexts"},
 		"unknown field":         {"contexts:\n  - name: a\n    endpoint: [e:1]\n", nil, config.CodeBadFile, ":3: unknown field endpoint"},
 		"half-written":          {twoContexts[:len(twoContexts)-60] + "\n    user: \"ro", nil, config.CodeBadFile, ":9: "},
@@ -208,6 +209,7 @@ func TestRefused(t *testing.T) {
 		"bad context name":      {"contexts:\n- {name: 'a b', endpoints: [e:1]}\n", nil, config.CodeBadContext, `"a b"`},
 		"bad timeout":           {"contexts:\n- {name: a, endpoints: [e:1], dial_timeout: 5}\n", nil, config.CodeBadContext, "dial_timeout"},
 		"cert without key":      {"contexts:\n- {name: a, endpoints: [e:1], cert: c}\n", nil, config.CodeBadContext, "go together"},
+		"password in a context": {"contexts:\n- {name: a, endpoints: [e:1], user: 'root:pw'}\n", nil, config.CodeBadContext, "holds no password"},
 		"password without user": {"contexts:\n- {name: a, endpoints: [e:1], password_file: p}\n", nil, config.CodeBadContext, "no user"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -300,20 +302,28 @@ func TestSRV(t *testing.T) {
 		"with TLS alone":       {[]string{"-d=example.com", "--insecure-discovery=false"}, "https://a.example.com:2379,https://b.example.com:2379", "example.com", ""},
 		"named":                {[]string{"--discovery-srv", "named.com", "--discovery-srv-name", "x"}, "https://d:1", "", ""},
 		"over typed endpoints": {[]string{"--discovery-srv", "named.com", "--discovery-srv-name", "x", "--endpoints", "e:1"}, "https://d:1", "", ""},
+		"of a weaker layer":    {[]string{"--endpoints", "e:1"}, "e:1", "", ""},
 		"none":                 {[]string{"--discovery-srv", "nowhere.com"}, "", "", config.CodeSRV},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			args := slices.Clone(tt.args)
+			args, weaker := slices.Clone(tt.args), name == "of a weaker layer"
 			for i := range args {
 				args[i] = strings.Replace(args[i], "-d=", "--discovery-srv=", 1)
 			}
-			r, err := config.Resolve(t.Context(), config.Request{Flags: flags(t, args...), File: "/dev/null", Root: t.TempDir(), Resolver: records})
+			file := "/dev/null"
+			if weaker {
+				file = contextsFile(t, "current: a\ncontexts:\n- {name: a, discovery_srv: example.com}\n")
+			}
+			r, err := config.Resolve(t.Context(), config.Request{Flags: flags(t, args...), File: file, Root: t.TempDir(), Resolver: records})
 			if ops.CodeOf(err) != tt.code {
 				t.Fatalf("code %q, want %q: %v", ops.CodeOf(err), tt.code, err)
 			}
 			if got := strings.Join(r.Config.Endpoints, ","); got != tt.want || r.Config.TLS.ServerName != tt.serverName {
 				t.Errorf("endpoints %s, server name %q", got, r.Config.TLS.ServerName)
+			}
+			if bySRV := r.Domain != ""; bySRV != (tt.code == "" && !weaker) {
+				t.Errorf("endpoints by the records of %q", r.Domain)
 			}
 		})
 	}

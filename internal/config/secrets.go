@@ -45,17 +45,37 @@ func (l *layers) credentials() (ops.Auth, passwordSource) {
 	// A context's password is that of the context's user and of no other.
 	hasFile := l.text(keyPasswordFile) != "" && (file.Kind != OriginContext || l.origin(keyUser) == file)
 	hasPassword := l.v.GetString(keyPassword) != ""
+	beside := 0
+	if hasFile {
+		beside = l.rank(keyPasswordFile)
+	}
+	if hasPassword {
+		beside = max(beside, l.rank(keyPassword))
+	}
+	auth.User, auth.Password = l.splitUser(auth.User, beside)
 	switch {
+	case auth.Password != "":
+		return auth, passwordSource{}
 	case hasFile && (!hasPassword || l.rank(keyPasswordFile) >= l.rank(keyPassword)):
 		return auth, passwordSource{file: l.text(keyPasswordFile), from: file}
 	case hasPassword:
 		auth.Password = l.v.GetString(keyPassword)
 		return auth, passwordSource{}
 	}
-	if name, password, ok := strings.Cut(auth.User, ":"); ok { // as etcdctl reads it
-		auth.User, auth.Password = name, password
+	return auth, passwordSource{ask: auth.User != ""}
+}
+
+// splitUser takes NAME:PASSWORD apart; beside is the rank of a password given by other means. The stronger password
+// counts. Where both are of one rank the whole is the name, as for etcdctl.
+func (l *layers) splitUser(user string, beside int) (name, password string) {
+	before, after, ok := strings.Cut(user, ":")
+	switch rank := l.rank(keyUser); {
+	case !ok || rank == beside:
+		return user, ""
+	case rank > beside:
+		return before, after
 	}
-	return auth, passwordSource{ask: auth.User != "" && auth.Password == ""}
+	return before, ""
 }
 
 // visiblePassword reports whether a secret was typed as an argument, where ps shows it to everybody.

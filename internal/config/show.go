@@ -27,7 +27,7 @@ func (l *layers) setting(spec keySpec) Setting {
 	case spec.name == keyContext && s.Value == "" && l.origins.context != "":
 		s.Value, s.Origin = l.origins.context, Origin{Kind: OriginContext, Name: "current"}
 	case spec.name == keyUser:
-		if user, _, ok := strings.Cut(s.Value, ":"); ok && l.v.GetString(keyPassword) == "" {
+		if user, _, ok := strings.Cut(s.Value, ":"); ok { // what follows may be a password
 			s.Value = user + ":" + masked
 		}
 	case spec.secret && s.Value != "":

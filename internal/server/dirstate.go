@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/version"
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -34,6 +36,7 @@ type dirState struct {
 	members     []*membership.Member
 	storage     *semver.Version // layout of the database; nil before etcd 3.6
 	agreed      *semver.Version // the version that the cluster agreed on
+	applied     uint64          // index of the last entry of the log that the database contains
 }
 
 // own is the directory's member itself; nil when it is unknown.
@@ -47,7 +50,8 @@ func (s *dirState) own() *membership.Member {
 }
 
 // readDatabase reads membership and versions. A database that another process has open is refused: etcd itself would
-// wait for it for ever. A missing one says nothing; an unreadable one is returned for a note.
+// wait for it for ever; so is one whose beginning or end is lost: etcd would panic, or crash in a page that is not there.
+// A missing or empty one says nothing; an unreadable one is returned for a note.
 func (s *dirState) readDatabase(file string) (unreadable, refused error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page beyond the end of a torn file
 	defer func() {
@@ -55,18 +59,47 @@ func (s *dirState) readDatabase(file string) (unreadable, refused error) {
 			unreadable = fmt.Errorf("%v", r)
 		}
 	}()
-	db, err := bbolt.Open(file, 0o400, &bbolt.Options{ReadOnly: true, Timeout: time.Nanosecond})
+	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
+	case err != nil:
+		return err, nil
+	case info.Size() == 0: // made, and never written: the process was killed in between
+		return nil, nil
+	}
+	db, err := bbolt.Open(file, 0o400, &bbolt.Options{ReadOnly: true, Timeout: time.Nanosecond})
+	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, lockedBy(file)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum): // of both first pages
+		return nil, refusal("ETO-3038", memberDataDir(file), fmt.Errorf("%s is no database any more: %w", file, err), damagedHint)
 	case err != nil:
 		return err, nil
 	}
 	defer func() { _ = db.Close() }() // only read
-	return db.View(s.readBuckets), nil
+	unreadable = db.View(func(tx *bbolt.Tx) (err error) {
+		if refused = checkComplete(file, info.Size(), tx.Size()); refused == nil {
+			err = s.readBuckets(tx)
+		}
+		return err
+	})
+	return unreadable, refused
 }
+
+// checkComplete refuses a database file that is shorter than its pages, of which bbolt makes room before it refers to them.
+func checkComplete(file string, size, pages int64) error {
+	if size >= pages {
+		return nil
+	}
+	return refusal("ETO-3038", memberDataDir(file), fmt.Errorf("%s has lost its end: it has %d bytes of %d", file, size, pages), damagedHint)
+}
+
+// damagedHint is what to do with a directory that cannot be used again.
+const damagedHint = "set the directory aside, do not delete it, and replace the member: etcdops explain replace-member"
+
+// memberDataDir is the data directory that a database file is in.
+func memberDataDir(file string) string { return filepath.Dir(filepath.Dir(filepath.Dir(file))) }
 
 // lockedBy refuses a directory that a running process uses.
 func lockedBy(file string) error {
@@ -74,14 +107,19 @@ func lockedBy(file string) error {
 	if holder := lockHolder(file); holder != "" {
 		user = holder
 	}
-	dir := filepath.Dir(filepath.Dir(filepath.Dir(file)))
-	return refusal("ETO-3031", dir, fmt.Errorf("%s is using it", user), "stop that process first, or choose another directory with --data-dir")
+	return refusal("ETO-3031", memberDataDir(file), fmt.Errorf("%s is using it", user), "stop that process first, or choose another directory with --data-dir")
 }
+
+// uint64Bytes is the size of a number in the database.
+const uint64Bytes = 8
 
 // readBuckets reads the small buckets that a member keeps about itself.
 func (s *dirState) readBuckets(tx *bbolt.Tx) error {
 	if meta := tx.Bucket(schema.Meta.Name()); meta != nil {
 		s.storage = parseVersion(meta.Get(schema.MetaStorageVersionName))
+		if index := meta.Get(schema.MetaConsistentIndexKeyName); len(index) == uint64Bytes {
+			s.applied = binary.BigEndian.Uint64(index)
+		}
 	}
 	if cluster := tx.Bucket(schema.Cluster.Name()); cluster != nil {
 		s.agreed = parseVersion(cluster.Get(schema.ClusterClusterVersionKeyName))
@@ -152,4 +190,16 @@ func checkVersions(dir string, state dirState) error {
 				written.Major, written.Minor, own.Major, own.Minor))
 	}
 	return nil
+}
+
+// checkLog refuses a database without the log that it came from, as when the file system of --wal-dir is not mounted. etcd
+// would begin a new log and leave the first entries out that it acknowledges, up to the index that the database is at.
+func checkLog(cfg *embed.Config, state dirState) error {
+	if state.initialised || state.applied == 0 {
+		return nil
+	}
+	dir := walDir(cfg)
+	return refusal("ETO-3034", cfg.Dir,
+		fmt.Errorf("its database contains the log up to entry %d, but there is no log in %s", state.applied, absolute(dir)),
+		"is that file system mounted, and --wal-dir the one that it was? With the log lost: etcdops explain replace-member")
 }

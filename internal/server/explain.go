@@ -127,9 +127,9 @@ func directoryExplanations() []ops.Explanation {
 		},
 		{
 			Code: "ETO-3034", Title: "not a member's data directory",
-			Cause:  "The directory belongs to a v2 proxy, or its database is missing beside its log.",
-			Danger: "Starting could cover up that data is missing.",
-			Fix:    []string{"check --data-dir", "otherwise replace the member, which takes the data from the others: etcdops explain replace-member"},
+			Cause:  "The directory belongs to a v2 proxy, its database is missing beside its log, or its log beside its database.",
+			Danger: "Starting could cover up that data is missing, and lose what is written next.",
+			Fix:    []string{"check --data-dir and --wal-dir, and that their file systems are mounted", "otherwise replace the member, which takes the data from the others: etcdops explain replace-member"},
 		},
 	}
 }

@@ -76,7 +76,7 @@ func explainFatal(cfg *embed.Config, f logging.FatalError) error {
 	case strings.Contains(text, "was the raft log corrupted, truncated, or lost"), strings.Contains(text, "cannot be repaired"),
 		strings.Contains(text, "failed to recover v3 backend"), strings.Contains(text, "failed to find database snapshot"):
 		failure.Code = "ETO-3038"
-		failure.Hint = "set the directory aside, do not delete it, and replace the member: etcdops explain replace-member"
+		failure.Hint = damagedHint
 	case strings.Contains(text, "invalid downgrade"):
 		failure.Code, failure.Class = "ETO-3033", ops.ClassRefused
 		failure.Hint = "run the version of etcd that the cluster runs: etcdops status"
@@ -86,18 +86,20 @@ func explainFatal(cfg *embed.Config, f logging.FatalError) error {
 	return failure
 }
 
-// explainListener words the end of a listener.
-func explainListener(err error) error {
-	return &ops.HintError{Code: "ETO-3053", Class: ops.ClassFailure, Op: "serve", Err: fmt.Errorf("a listener ended: %w", err), Hint: "the lines above say which"}
+// explainListener words the end of a listener; a listener that waits for the member to be ready ends with the member.
+func (s *Server) explainListener(err error) error {
+	select {
+	case <-s.etcd.Server.StoppingNotify():
+		return s.explainEnd()
+	default:
+		return &ops.HintError{Code: "ETO-3053", Class: ops.ClassFailure, Op: "serve", Err: fmt.Errorf("a listener ended: %w", err), Hint: "the lines above say which"}
+	}
 }
 
-// explainEnd tells why the member ended by itself: etcd does so when it was removed from the cluster.
+// explainEnd tells why the member ended by itself. etcd has one reason: it was removed from the cluster, which its own copy
+// of the member list does not know when the others told it.
 func (s *Server) explainEnd() error {
-	etcd := s.etcd.Server
-	if etcd.Cluster().Member(etcd.MemberID()) == nil {
-		return refusal("ETO-3035", s.settings.Config.Dir,
-			fmt.Errorf("member %s was removed from cluster %s", etcd.MemberID(), etcd.Cluster().ID()),
-			"to join again: etcdops explain replace-member; otherwise set the directory aside")
-	}
-	return nil
+	id, cluster := s.IDs()
+	return refusal("ETO-3035", s.settings.Config.Dir, fmt.Errorf("member %s was removed from cluster %s", id, cluster),
+		"to join again: etcdops explain replace-member; otherwise set the directory aside")
 }

@@ -23,6 +23,9 @@ func preflight(ctx context.Context, s *Settings) (notes []string, err error) {
 		return nil, err
 	}
 	notes = append(notes, dirNotes...)
+	if err := checkLog(cfg, state); err != nil {
+		return nil, err
+	}
 	if err := checkVersions(cfg.Dir, state); err != nil {
 		return nil, err
 	}

@@ -209,6 +209,41 @@ func TestDirectoryInUse(t *testing.T) {
 	mustRefuse(t, s, refused{code: "ETO-3031", class: ops.ClassRefused, says: fmt.Sprintf("(pid %d) is using it", os.Getpid())})
 }
 
+// TestLostLog starts a member whose log is gone, as when the file system of --wal-dir is not mounted.
+func TestLostLog(t *testing.T) {
+	s := stoppedMember(t, layout(t, clustertest.Options{}).Members[0])
+	if err := os.RemoveAll(filepath.Join(s.Config.Dir, "member", "wal")); err != nil {
+		t.Fatal(err)
+	}
+	mustRefuse(t, s, refused{code: "ETO-3034", class: ops.ClassRefused, says: "there is no log in", hint: "mounted"})
+}
+
+func TestDatabaseLostItsEnd(t *testing.T) {
+	s := stoppedMember(t, layout(t, clustertest.Options{}).Members[0])
+	if err := os.Truncate(filepath.Join(s.Config.Dir, "member/snap/db"), int64(2*os.Getpagesize())); err != nil {
+		t.Fatal(err)
+	}
+	mustRefuse(t, s, refused{code: "ETO-3038", class: ops.ClassRefused, says: "has lost its end", hint: "set the directory aside"})
+}
+
+func TestDatabaseIsNoDatabase(t *testing.T) {
+	s := stoppedMember(t, layout(t, clustertest.Options{}).Members[0])
+	write(t, filepath.Join(s.Config.Dir, "member", "snap"), "db", strings.Repeat("no database ", 4096))
+	mustRefuse(t, s, refused{code: "ETO-3038", class: ops.ClassRefused, says: "is no database any more", hint: "set the directory aside"})
+}
+
+// TestEmptyDatabase starts a member that was killed between making its database and writing to it.
+func TestEmptyDatabase(t *testing.T) {
+	s := stoppedMember(t, layout(t, clustertest.Options{}).Members[0])
+	write(t, filepath.Join(s.Config.Dir, "member", "snap"), "db", "")
+	srv, log := launch(t, s, Options{})
+	waitReady(t, srv)
+	stop(t, srv)
+	if strings.Contains(log.String(), "could not be examined") {
+		t.Errorf("an empty database was examined:\n%s", log)
+	}
+}
+
 func TestNewerData(t *testing.T) {
 	for bucket, key := range map[string]string{"meta": "storageVersion", "cluster": "clusterVersion"} {
 		s := stoppedMember(t, layout(t, clustertest.Options{}).Members[0])

@@ -168,7 +168,7 @@ func (s *Server) watch() {
 		s.finish(explainFatal(s.settings.Config, f))
 		return
 	case err := <-s.etcd.Err():
-		s.closeBecause(explainListener(err))
+		s.closeBecause(s.explainListener(err))
 	case <-s.etcd.Server.StopNotify():
 		s.closeBecause(s.explainEnd())
 	case <-s.stopping:

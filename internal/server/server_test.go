@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,24 +218,28 @@ func TestStopAndRestart(t *testing.T) {
 	}
 }
 
-// TestLogRotation: upstream's log settings work, rotation among them.
+// TestLogRotation: upstream's log settings work, rotation among them. The member is a process of its own: upstream registers
+// its rotation once a process, and keeps the first file for good.
 func TestLogRotation(t *testing.T) {
-	c := layout(t, clustertest.Options{})
-	dir := t.TempDir()
-	settings := settingsOf(t, c.Members[0], "--log-outputs="+dir+"/etcd.log", "--enable-log-rotation", "--log-level=warn",
-		`--log-rotation-config-json={"maxsize": 1}`)
-	if !settings.LogChosen() {
-		t.Error("the settings choose a log")
-	}
-	srv, err := Start(t.Context(), settings, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitReady(t, srv)
-	stop(t, srv)
-	text, err := os.ReadFile(dir + "/etcd.log")
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "etcd.log")
+	c := clustertest.New(t, clustertest.Options{Kind: clustertest.KindServe, Args: []string{
+		"--log-outputs=" + file, "--enable-log-rotation", "--log-level=warn", `--log-rotation-config-json={"maxsize": 1}`,
+	}})
+	c.Members[0].Stop(t)
+	text, err := os.ReadFile(file)
 	if err != nil || !strings.Contains(string(text), `{"level":"warn"`) || strings.Contains(string(text), `"level":"info"`) {
 		t.Errorf("%v, log:\n%s", err, text)
+	}
+}
+
+// TestLogChosen: our own log steps back where the settings name one.
+func TestLogChosen(t *testing.T) {
+	m := layout(t, clustertest.Options{}).Members[0]
+	for args, want := range map[string]bool{"--name=m1": false, "--log-level=warn": false, "--log-outputs=stderr": true, "--log-format=json": true} {
+		if got := settingsOf(t, m, args).LogChosen(); got != want {
+			t.Errorf("%s chooses a log: %v, want %v", args, got, want)
+		}
 	}
 }
 
@@ -336,12 +341,32 @@ func TestStopGivesUpWithItsContext(t *testing.T) {
 	}
 }
 
-// TestRemovedMember: etcd ends without a word; ours says that it was removed, and refuses.
+// TestRemovedMember: etcd ends without a word; ours says that it was removed, and refuses, at each further start too.
 func TestRemovedMember(t *testing.T) {
-	c := layout(t, clustertest.Options{Size: 2})
-	const hasty = "--strict-reconfig-check=false" // it wants five seconds of connection first
-	servers := startAll(t, []*Settings{settingsOf(t, c.Members[0], hasty), settingsOf(t, c.Members[1], hasty)})
-	id, _ := servers[1].IDs()
+	c := layout(t, clustertest.Options{Size: 3})
+	var settings []*Settings
+	for _, m := range c.Members {
+		settings = append(settings, settingsOf(t, m, "--strict-reconfig-check=false")) // it wants five seconds of connection first
+	}
+	servers := startAll(t, settings)
+	stop(t, servers[2]) // learns of its removal from the others alone
+	removeMember(t, c, servers[2])
+	mustBeRemoved(t, restarted(t, settings[2]))
+	removeMember(t, c, servers[1]) // learns of it from the log
+	mustBeRemoved(t, servers[1])
+	mustBeRemoved(t, restarted(t, settings[1]))
+}
+
+func restarted(t *testing.T, s *Settings) *Server {
+	t.Helper()
+	srv, _ := launch(t, s, Options{})
+	return srv
+}
+
+// removeMember removes a server's member through the first member.
+func removeMember(t *testing.T, c *clustertest.Cluster, srv *Server) {
+	t.Helper()
+	id, _ := srv.IDs()
 	number, err := json.Marshal(map[string]string{"ID": strconv.FormatUint(uint64(id), 10)})
 	if err != nil {
 		t.Fatal(err)
@@ -350,13 +375,17 @@ func TestRemovedMember(t *testing.T) {
 	if status != 200 {
 		t.Fatalf("remove: %d %s", status, answer)
 	}
+}
+
+func mustBeRemoved(t *testing.T, srv *Server) {
+	t.Helper()
 	select {
-	case <-servers[1].Done():
+	case <-srv.Done():
 	case <-time.After(limit):
 		t.Fatal("the removed member goes on")
 	}
-	if hint, ok := asHint(servers[1].Wait()); !ok || hint.Code != "ETO-3035" || hint.Class != ops.ClassRefused {
-		t.Errorf("got %v", servers[1].Wait())
+	if hint, ok := asHint(srv.Wait()); !ok || hint.Code != "ETO-3035" || hint.Class != ops.ClassRefused {
+		t.Errorf("got %v", srv.Wait())
 	}
 }
 

@@ -19,6 +19,8 @@ func (s *Server) reportWaiting(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		select {
+		case <-ctx.Done():
+			return
 		case <-s.Ready():
 			return
 		case <-s.stopping:
@@ -60,8 +62,11 @@ func (s *Server) waitingFor(ctx context.Context) string {
 			silent = append(silent, fmt.Sprintf("%s at %s: %v", names[a.url], a.url, a.err))
 		}
 	}
-	if len(silent) == 0 {
-		return fmt.Sprintf("waiting for a leader of %d voters; all members answer", voters)
+	switch leader := ops.MemberID(s.etcd.Server.Lead()); {
+	case leader != 0:
+		return fmt.Sprintf("waiting for an entry of its own to be committed and applied; member %s leads", leader)
+	case len(silent) == 0:
+		return fmt.Sprintf("waiting for the %d voters to elect a leader; all members answer", voters)
 	}
 	return fmt.Sprintf("waiting for a quorum, %d of %d voters; no answer from %s", voters/2+1, voters, strings.Join(silent, "; "))
 }

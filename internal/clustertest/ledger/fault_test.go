@@ -142,8 +142,8 @@ func TestStaleReadsAreFound(t *testing.T) {
 			break
 		}
 	}
-	history := ledger.Exercise(clustertest.Context(t, 2*time.Second), targets,
-		ledger.Options{Seed: 1, Prefix: "register/", Timeout: 200 * time.Millisecond, Serializable: true})
+	history := ledger.Exercise(clustertest.Context(t, 3*time.Second), targets,
+		ledger.Options{Seed: 1, Prefix: "register/", Timeout: 500 * time.Millisecond, Serializable: true})
 	if err := ledger.Linearizable(history); err == nil || !strings.Contains(err.Error(), "not linearizable") {
 		t.Fatalf("%d operations with stale reads were judged: %v", len(history), err)
 	}

@@ -10,8 +10,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -31,10 +29,9 @@ type CA struct {
 	CertFile string // PEM certificate
 	KeyFile  string // PEM private key
 
-	dir    string
-	cert   *x509.Certificate
-	key    *ecdsa.PrivateKey
-	serial atomic.Int64
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
 }
 
 // NewCA makes a self-signed authority.
@@ -88,8 +85,7 @@ func newCA(tb testing.TB, opts CAOptions, parent *CA) *CA {
 	}
 	var der []byte
 	der, ca.cert = sign(tb, template, signer, ca.key, signerKey)
-	stem := filepath.Join(opts.Dir, "ca-"+template.SerialNumber.Text(36))
-	ca.CertFile, ca.KeyFile = write(tb, stem, der, ca.key)
+	ca.CertFile, ca.KeyFile = write(tb, stem(opts.Dir, "ca", template), der, ca.key)
 	return ca
 }
 
@@ -159,7 +155,7 @@ func writePEM(tb testing.TB, file string, mode os.FileMode, block *pem.Block) {
 	}
 }
 
-// stem is a new file name for a certificate of the given name.
-func (ca *CA) stem(name string) string {
-	return filepath.Join(ca.dir, name+"-"+strconv.FormatInt(ca.serial.Add(1), 10))
+// stem is the file name, without its end, of a certificate: no two are the same, also where authorities share a directory.
+func stem(dir, kind string, template *x509.Certificate) string {
+	return filepath.Join(dir, kind+"-"+template.SerialNumber.Text(36))
 }

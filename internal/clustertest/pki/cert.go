@@ -66,7 +66,7 @@ func (ca *CA) leaf(tb testing.TB, kind string, opts CertOptions, usages ...x509.
 	addHosts(template, opts)
 	key := newKey(tb)
 	der, _ := sign(tb, template, ca.cert, key, ca.key)
-	certFile, keyFile = write(tb, ca.stem(kind), der, key)
+	certFile, keyFile = write(tb, stem(ca.dir, kind, template), der, key)
 	if opts.WithChain != nil {
 		appendFile(tb, certFile, opts.WithChain.CertFile)
 	}

@@ -99,6 +99,18 @@ func TestKeyOfAnother(t *testing.T) {
 	}
 }
 
+// TestAuthoritiesShareADirectory makes sure that their certificates do not overwrite each other's.
+func TestAuthoritiesShareADirectory(t *testing.T) {
+	t.Parallel()
+	ca := pki.NewCA(t, pki.CAOptions{})
+	middle := ca.Intermediate(t, pki.CAOptions{})
+	cert, key := ca.Server(t, pki.CertOptions{})
+	middle.Server(t, pki.CertOptions{})
+	if err := handshake(t, load(t, cert, key), nil, &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // handshake connects a client to a TLS server over loopback and returns the first error of either side.
 func handshake(t *testing.T, cert tls.Certificate, clientCAs *x509.CertPool, client *tls.Config) error {
 	t.Helper()

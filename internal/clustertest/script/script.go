@@ -30,7 +30,7 @@
 //
 //	ENDPOINTS                         client URLs, separated by commas
 //	CACERT CERT KEY                   with -tls: files of a client
-//	ROOT_PASSWORD_FILE                with -auth: file with root's password
+//	ROOT_USER ROOT_PASSWORD_FILE      with -auth: root, and the file with the password
 //	APP_USER APP_PASSWORD_FILE        with -auth: a user who may read and write app/
 //	M1_CLIENT M1_PEER M1_DATA M1_LOG  URLs, data directory and log file of a member; M2_..., ...
 //

@@ -18,7 +18,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	script.Main(m, map[string]func(){"probe": func() { os.Exit(probe(os.Args[1:])) }})
+	script.Main(m, map[string]func(){
+		"probe": func() { os.Exit(probe(20*time.Second, os.Args[1:])) },
+		"try":   func() { os.Exit(probe(2*time.Second, os.Args[1:])) },
+	})
 }
 
 func TestScript(t *testing.T) {
@@ -27,12 +30,12 @@ func TestScript(t *testing.T) {
 }
 
 // probe is a small client for the scripts: `probe put KEY VALUE` and `probe get KEY`, with the connection from the
-// variables that etcdops reads. It gives up after three seconds.
-func probe(args []string) int {
+// variables that etcdops reads. `try` is the same for what must fail: it gives up soon.
+func probe(limit time.Duration, args []string) int {
 	client, err := dial()
 	if err == nil {
 		defer func() { _ = client.Close() }()
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		switch args[0] {
 		case "put":
@@ -55,10 +58,9 @@ func probe(args []string) int {
 
 func dial() (*clientv3.Client, error) {
 	config := clientv3.Config{
-		Endpoints:   strings.Split(os.Getenv("ETCDOPS_ENDPOINTS"), ","),
-		DialTimeout: 3 * time.Second,
-		Username:    os.Getenv("ETCDOPS_USER"),
-		Logger:      zap.NewNop(),
+		Endpoints: strings.Split(os.Getenv("ETCDOPS_ENDPOINTS"), ","),
+		Username:  os.Getenv("ETCDOPS_USER"),
+		Logger:    zap.NewNop(),
 	}
 	if file := os.Getenv("ETCDOPS_PASSWORD_FILE"); file != "" {
 		password, err := os.ReadFile(file)
