@@ -19,8 +19,8 @@ import (
 	"go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/pkg/v3/featuregate"
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/rafthttp"
 	_ "go.etcd.io/etcd/server/v3/etcdmain" // the program that we are held to
+	"go.etcd.io/etcd/server/v3/etcdserver/api/rafthttp"
 )
 
 // upstreamConfig has the layout of etcdmain's config.
