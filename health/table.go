@@ -10,6 +10,7 @@ func Checks() []Check {
 		identityChecks(),
 		membershipChecks(),
 		addressChecks(),
+		certificateChecks(),
 		raftChecks(),
 		storageChecks(),
 		versionChecks(),
