@@ -21,6 +21,7 @@ func table() []experiment {
 		healthHung(),
 		binarySize(),
 		scanKeys(),
+		scanKeysFile(),
 		scanValues(),
 	}
 }
