@@ -139,6 +139,7 @@ func (c *Cluster) newMember(tb testing.TB, kind Kind) *Member {
 	}
 	m.DataDir = filepath.Join(dir, "data")
 	m.LogFile = filepath.Join(dir, "log")
+	c.callers.expect(m.DataDir, m.Name)
 	m.listenClient, m.listenPeer = reserve(tb, host), reserve(tb, host)
 	client := m.listenClient
 	if c.opts.ClientProxy {

@@ -20,6 +20,16 @@ const (
 	KindServe
 	// KindEtcd34 is Debian's etcd 3.4.23 (package etcd-server); the test is skipped where it is not installed.
 	KindEtcd34
+	// KindEtcd35 and KindEtcd36 are upstream's servers of those minor versions, built once a machine from the module
+	// proxy; the test is skipped where that cannot be done.
+	KindEtcd35
+	KindEtcd36
+)
+
+// The releases of older minor versions that are built.
+const (
+	release35 = "3.5.21"
+	release36 = "3.6.11"
 )
 
 // String returns the kind's name, as the script command's -kind takes it.
@@ -31,18 +41,22 @@ func (k Kind) String() string {
 		return "serve"
 	case KindEtcd34:
 		return "etcd34"
+	case KindEtcd35:
+		return "etcd35"
+	case KindEtcd36:
+		return "etcd36"
 	}
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
 
 // ParseKind is the inverse of Kind.String.
 func ParseKind(s string) (Kind, error) {
-	for _, k := range []Kind{KindEtcd, KindServe, KindEtcd34} {
+	for _, k := range []Kind{KindEtcd, KindServe, KindEtcd34, KindEtcd35, KindEtcd36} {
 		if k.String() == s {
 			return k, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown kind of member %q: etcd, serve or etcd34", s)
+	return 0, fmt.Errorf("unknown kind of member %q: etcd, serve, etcd34, etcd35 or etcd36", s)
 }
 
 // program is how to start a member of some kind.
@@ -76,6 +90,10 @@ func (k Kind) program(tb testing.TB, skewed bool) program {
 			tb.Skipf("%s is not etcd 3.4 (%v): apt-get install etcd-server, of Debian 12", etcd34Path, err)
 		}
 		return program{path: etcd34Path}
+	case KindEtcd35:
+		return program{path: buildRelease(tb, release35)}
+	case KindEtcd36:
+		return program{path: buildRelease(tb, release36)}
 	}
 	tb.Fatalf("unknown kind of member: %v", k)
 	return program{}
@@ -89,7 +107,7 @@ func (k Kind) skewedProgram(tb testing.TB) program {
 		return program{path: buildSkewed(tb, "etcd", "go.etcd.io/etcd/server/v3")}
 	case KindServe:
 		return program{path: buildSkewed(tb, "etcdops", "./cmd/etcdops"), args: []string{"serve"}}
-	case KindEtcd34:
+	case KindEtcd34, KindEtcd35, KindEtcd36:
 	}
 	tb.Fatalf("the clock of a member of kind %v cannot be shifted", k)
 	return program{}

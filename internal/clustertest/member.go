@@ -209,3 +209,11 @@ func (m *Member) logTail() string {
 
 // Cluster is the cluster that the member belongs to.
 func (m *Member) Cluster() *Cluster { return m.cluster }
+
+// Spec is how to start the member outside of this package: its command line and the environment that it needs, by which
+// the run's reaper knows it too.
+func (m *Member) Spec() (command, env []string) {
+	command = append([]string{m.program.path}, m.program.args...)
+	env = append([]string{envRun + "=" + m.cluster.run, envSkew + "=" + m.skewFile()}, m.program.env...)
+	return append(command, m.CommandLine()...), env
+}

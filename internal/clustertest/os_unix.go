@@ -41,6 +41,8 @@ func callerInode(net.Conn) uint64 { return 0 }
 
 func owns(int, uint64) bool { return false }
 
+func ownedByMemberOn(string, uint64) bool { return false }
+
 // stopped cannot be told; the signal is on its way.
 func stopped(int) bool { return true }
 

@@ -29,6 +29,17 @@ func owns(pid int, inode uint64) bool {
 	return false
 }
 
+// ownedByMemberOn reports whether the socket belongs to a process that was started on that data directory.
+func ownedByMemberOn(dataDir string, inode uint64) bool {
+	for _, pid := range pids() {
+		args, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		if err == nil && bytes.Contains(args, []byte("--data-dir="+dataDir+"\x00")) && owns(pid, inode) {
+			return true
+		}
+	}
+	return false
+}
+
 // callerInode finds the socket at the other end of a connection that came from this machine; 0 if it is gone.
 func callerInode(conn net.Conn) uint64 {
 	caller, okCaller := conn.RemoteAddr().(*net.TCPAddr)

@@ -80,10 +80,22 @@ func (c *Cluster) proxy(tb testing.TB, m *Member, target string) string {
 }
 
 // callers knows the members' processes, to tell who is at the other end of a connection: the links of all members lead
-// to one address of each, and all come from the same loopback address.
+// to one address of each, and all come from the same loopback address. A member that somebody else started by its
+// specification is known by its data directory.
 type callers struct {
 	mu    sync.Mutex
 	names map[*process]string
+	dirs  map[string]string // names by data directory
+}
+
+// expect makes a member known by its data directory, whoever starts it.
+func (c *callers) expect(dataDir, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dirs == nil {
+		c.dirs = map[string]string{}
+	}
+	c.dirs[dataDir] = name
 }
 
 // add makes a member's process known until its end.
@@ -110,6 +122,13 @@ func (c *callers) name(conn net.Conn) string {
 	for p, name := range c.names {
 		if inode != 0 && owns(p.pid(), inode) {
 			return name
+		}
+	}
+	if inode != 0 {
+		for dir, name := range c.dirs {
+			if ownedByMemberOn(dir, inode) {
+				return name
+			}
 		}
 	}
 	return Clients

@@ -44,6 +44,24 @@ func (m *Member) WaitReady(tb testing.TB) {
 	}
 }
 
+// WaitServesPeers waits until the member answers other members, which takes no quorum: one that starts without a log asks them
+// once, and ends when none answers.
+func (m *Member) WaitServesPeers(tb testing.TB) {
+	tb.Helper()
+	client := m.httpClient(tb)
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(tb.Context(), readyLimit)
+	defer cancel()
+	ctx, stop := m.process.alive(ctx)
+	defer stop()
+	var members []struct{ ID uint64 }
+	if err := repeat(ctx, func() error {
+		return getJSON(ctx, client, m.cluster.scheme()+"://"+m.listenPeer+"/members", &members)
+	}); err != nil {
+		tb.Fatalf("%s does not answer other members: %v\n%s", m.Name, err, m.logTail())
+	}
+}
+
 // repeat calls look until it succeeds; it returns look's last error when ctx ends first.
 func repeat(ctx context.Context, look func() error) error {
 	tick := time.NewTicker(readyPoll)
@@ -144,4 +162,16 @@ func agreedLeader(ctx context.Context, members []*Member, clients []*clientv3.Cl
 		return nil, fmt.Errorf("the leader %x is not among the members asked", first.Leader)
 	}
 	return leader, nil
+}
+
+// WaitServing waits until the member serves, whoever started it.
+func (m *Member) WaitServing(tb testing.TB) {
+	tb.Helper()
+	client := m.httpClient(tb)
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(tb.Context(), readyLimit)
+	defer cancel()
+	if err := repeat(ctx, func() error { return m.ready(ctx, client) }); err != nil {
+		tb.Fatalf("%s does not serve after %v: %v\n%s", m.Name, readyLimit, err, m.logTail())
+	}
 }

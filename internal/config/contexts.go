@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/etcdops/etcdops/internal/suggest"
 	"github.com/etcdops/etcdops/ops"
 )
 
@@ -140,7 +141,7 @@ func (c *Contexts) missing(name string) error {
 		names[i] = ctx.Name
 	}
 	hint := "etcdops context add " + name + " --endpoints https://HOST:2379"
-	if guess := Nearest(name, names); guess != "" {
+	if guess := suggest.Nearest(name, names); guess != "" {
 		hint = "did you mean " + guess + "? etcdops context list shows all"
 	} else if len(names) > 0 {
 		hint = "etcdops context list shows all"

@@ -1,9 +1,11 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/etcdops/etcdops/internal/config"
@@ -140,14 +142,23 @@ func TestFile(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
+func TestEditsAtOnceAreAllKept(t *testing.T) {
 	t.Parallel()
-	words := []string{"endpoints", "cacert", "cert", "ETO-1003", "ETO-1030"}
-	for text, want := range map[string]string{
-		"endpoint": "endpoints", "endpionts": "endpoints", "ca-cert": "cacert", "ETO-103": "ETO-1003", "xyzzy": "", "": "",
-	} {
-		if got := config.Nearest(text, words); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
+	path := filepath.Join(t.TempDir(), "deep", "config.yaml")
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() {
+			_, err := config.Edit(path, func(all *config.Contexts) error {
+				return all.Add(config.Context{Name: fmt.Sprint("c", i), Endpoints: []string{"localhost:2379"}}, false)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	all, err := config.Load(path)
+	if err != nil || len(all.Contexts) != 20 {
+		t.Errorf("%d of 20 contexts are left, %v", len(all.Contexts), err)
 	}
 }

@@ -14,6 +14,10 @@ type Found struct {
 	Cert      string   `json:"cert,omitempty"` // client certificate and its key; "" when none fits
 	Key       string   `json:"key,omitempty"`
 	Note      string   `json:"note,omitempty"` // something else worth knowing, for people
+
+	// Stopped are members that this machine's configuration describes and that do not run on it. Where one of them is not of
+	// the cluster that answers, that is another cluster than this machine's.
+	Stopped []LocalServer `json:"-"`
 }
 
 // candidate is one place that tells of an etcd, before its files have been looked at.
@@ -23,12 +27,13 @@ type candidate struct {
 	cas       []string // files, the likeliest first
 	pairs     []pair   // client certificates, the one meant for health checks first, the server's own last
 	note      string
+	remote    bool // they are of a program that uses an etcd, which may run elsewhere
 }
 
 // pair is a certificate and its private key.
 type pair struct{ cert, key string }
 
-// Discover looks for an etcd on this machine: a running one, static pods, the kube-apiserver's settings, files of
+// Discover looks for an etcd on this machine: its own where that does not run and another does, a running one, static pods, the kube-apiserver's settings, files of
 // services, and the places where the usual distributions of Kubernetes keep its certificates. It writes nothing, opens
 // no connection, and costs about a millisecond where there is nothing. root is "" outside of tests.
 //
@@ -36,13 +41,26 @@ type pair struct{ cert, key string }
 func Discover(root string) (Found, error) {
 	m := &machine{root: root}
 	for _, look := range []func() (candidate, bool){
-		m.runningEtcd, m.etcdManifest, m.apiserverManifest, m.runningAPIServer, m.serviceFile, m.knownLayout,
+		m.stoppedEtcd, m.runningEtcd, m.etcdManifest, m.apiserverManifest, m.runningAPIServer, m.serviceFile, m.serviceUnit, m.knownLayout,
 	} {
 		if c, ok := look(); ok {
-			return m.choose(c), nil
+			f := m.choose(c)
+			if !c.remote {
+				f.Stopped = m.stoppedServers()
+			}
+			return f, nil
 		}
 	}
 	return Found{}, m.otherStore()
+}
+
+func (m *machine) stoppedServers() []LocalServer {
+	var out []LocalServer
+	stopped, _ := m.stopped()
+	for _, o := range stopped {
+		out = append(out, o.local())
+	}
+	return out
 }
 
 // plainDefault reports whether f says no more than the defaults do.

@@ -60,7 +60,7 @@ func pemPairs(dir string) []pair {
 
 // apiserverCandidate makes a candidate of the flags that a kube-apiserver reaches its etcd with.
 func apiserverCandidate(source string, s serverSettings, open func(string) string) (candidate, bool) {
-	c := candidate{source: source, endpoints: splitURLs(s["etcd-servers"])}
+	c := candidate{source: source, endpoints: splitURLs(s["etcd-servers"]), remote: true}
 	if len(c.endpoints) == 0 {
 		return c, false
 	}
@@ -75,6 +75,14 @@ func apiserverCandidate(source string, s serverSettings, open func(string) strin
 
 // serviceFile looks at the files that services of etcd read their variables from.
 func (m *machine) serviceFile() (candidate, bool) {
+	file, s, ok := m.serviceSettings()
+	if !ok {
+		return candidate{}, false
+	}
+	return m.etcdCandidate(file, s, m.path), true
+}
+
+func (m *machine) serviceSettings() (file string, s serverSettings, ok bool) {
 	for _, file := range []string{"/etc/etcd.env", "/etc/etcd/etcd.env", "/etc/default/etcd", "/etc/sysconfig/etcd", "/etc/etcd/etcd.conf"} {
 		data := m.read(m.path(file), maxDiscovered)
 		if data == nil {
@@ -82,7 +90,17 @@ func (m *machine) serviceFile() (candidate, bool) {
 		}
 		s := fromEnvironment(parseEnvFile(data))
 		if s["listen-client-urls"] != "" || s["advertise-client-urls"] != "" || s["ctl-endpoints"] != "" {
-			return m.etcdCandidate(file, s, m.path), true
+			return file, s, true
+		}
+	}
+	return "", nil, false
+}
+
+// serviceUnit looks at the services of systemd that start an etcd.
+func (m *machine) serviceUnit() (candidate, bool) {
+	for _, o := range m.described() {
+		if strings.HasSuffix(o.source, ".service") {
+			return m.etcdCandidate(o.source, o.s, o.open), true
 		}
 	}
 	return candidate{}, false

@@ -101,8 +101,14 @@ func fromEnvironment(env map[string]string) serverSettings {
 //nolint:tagliatelle // etcd named the fields
 func parseServerFile(data []byte) serverSettings {
 	var file struct {
+		Name      string `yaml:"name"`
+		DataDir   string `yaml:"data-dir"`
+		WALDir    string `yaml:"wal-dir"`
+		Strict    string `yaml:"strict-reconfig-check"`
 		Listen    string `yaml:"listen-client-urls"`
 		Advertise string `yaml:"advertise-client-urls"`
+		Peers     string `yaml:"initial-advertise-peer-urls"`
+		Cluster   string `yaml:"initial-cluster"`
 		Security  struct {
 			Cert string `yaml:"cert-file"`
 			Key  string `yaml:"key-file"`
@@ -113,7 +119,9 @@ func parseServerFile(data []byte) serverSettings {
 		return serverSettings{}
 	}
 	return serverSettings{
+		"name": file.Name, "data-dir": file.DataDir, "wal-dir": file.WALDir, "strict-reconfig-check": file.Strict,
 		"listen-client-urls": file.Listen, "advertise-client-urls": file.Advertise,
+		"initial-advertise-peer-urls": file.Peers, "initial-cluster": file.Cluster,
 		"cert-file": file.Security.Cert, "key-file": file.Security.Key, "trusted-ca-file": file.Security.CA,
 	}
 }

@@ -142,17 +142,26 @@ func portRank(c candidate) int {
 // etcdProcess reads the settings of a running etcd: its configuration file alone if it has one, as etcd does, or its
 // variables and flags.
 func (m *machine) etcdProcess(p process) candidate {
-	source := fmt.Sprintf("running etcd, pid %d", p.pid)
-	open := m.inProcess(p.pid)
-	flags := parseFlags(p.args[1:])
-	env := fromEnvironment(parseEnvironment(m.read(m.proc(p.pid, "environ"), maxCommand)))
-	s := env.over(flags)
+	s, open, _ := m.processSettings(p)
+	return m.etcdCandidate(processSource(p), s, open)
+}
+
+func processSource(p process) string { return fmt.Sprintf("running etcd, pid %d", p.pid) }
+
+// processSettings reads the settings of a running etcd, and how to open its files; whole is false when there are more in
+// a file, or in an environment, that this user may not read.
+func (m *machine) processSettings(p process) (s serverSettings, open func(string) string, whole bool) {
+	open = m.inProcess(p.pid)
+	environ := m.read(m.proc(p.pid, "environ"), maxCommand)
+	s = fromEnvironment(parseEnvironment(environ)).over(parseFlags(p.args[1:]))
 	if file := s["config-file"]; file != "" {
-		if data := m.read(open(file), maxDiscovered); data != nil {
-			return m.etcdCandidate(source, parseServerFile(data), open)
+		data := m.read(open(file), maxDiscovered)
+		if data == nil {
+			return s, open, false
 		}
+		return parseServerFile(data), open, true
 	}
-	return m.etcdCandidate(source, s, open)
+	return s, open, environ != nil
 }
 
 func (m *machine) proc(pid int, name string) string {

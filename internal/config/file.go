@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -121,6 +122,40 @@ func contextLines(data []byte) []int {
 	return lines
 }
 
+// Edit changes the file of contexts and returns what it holds then. Whoever else edits it waits: of two additions at once
+// neither is lost. An error of edit is returned as it is, and nothing is written.
+func Edit(path string, edit func(*Contexts) error) (*Contexts, error) {
+	release, err := lockBeside(path)
+	if err != nil {
+		return nil, fileAccess("lock contexts", path, unwrapPath(err))
+	}
+	defer release()
+	all, err := Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := edit(all); err != nil {
+		return nil, err
+	}
+	return all, Save(path, all)
+}
+
+// lockBeside takes a lock that stands for path: a file of its own, because path is replaced by each writer.
+func lockBeside(path string) (release func(), err error) {
+	if path == "" {
+		return func() {}, nil // Save says what is wrong
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := fileutil.LockFile(filepath.Join(dir, "."+filepath.Base(path)+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = lock.Close() }, nil // the lock ends with the process at the latest
+}
+
 // Save writes the file of contexts, readable by its owner alone. The old content stays until the new one is whole and
 // on disk. Comments are not kept.
 func Save(path string, c *Contexts) error {
@@ -139,6 +174,10 @@ func Save(path string, c *Contexts) error {
 	}
 	return nil
 }
+
+// ReplaceFile writes a file, mode 0600, so that after a crash at any moment either the old or the new content is there.
+// Directories on the way are made.
+func ReplaceFile(path string, data []byte) error { return writeAtomic(path, data) }
 
 // writeAtomic replaces a file so that after a crash at any moment either the old or the new content is there.
 func writeAtomic(path string, data []byte) (err error) {

@@ -85,14 +85,23 @@ func (m *fakeMachine) copyTo(t *testing.T, from, path string) {
 	m.write(t, path, string(data))
 }
 
-// write makes a text file; URL and HOSTPORT in it become the member's.
+// write makes a text file; URL and HOSTPORT in it become the member's, where there is one.
 func (m *fakeMachine) write(t *testing.T, path, text string) {
 	t.Helper()
+	if m.member == nil {
+		m.put(t, path, text)
+		return
+	}
 	u, err := url.Parse(m.member.ClientURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = strings.NewReplacer("{URL}", m.member.ClientURL, "{PORT}", u.Port(), "{HOST}", u.Hostname()).Replace(text)
+	m.put(t, path, strings.NewReplacer("{URL}", m.member.ClientURL, "{PORT}", u.Port(), "{HOST}", u.Hostname()).Replace(text))
+}
+
+// put makes a text file as it is.
+func (m *fakeMachine) put(t *testing.T, path, text string) {
+	t.Helper()
 	file := filepath.Join(m.root, path)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)

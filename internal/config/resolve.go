@@ -2,7 +2,9 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -18,6 +20,7 @@ type Request struct {
 	File     string         // file of contexts; "" means File()
 	Root     string         // where the file system that discovery looks at begins; "" means /
 	Resolver Resolver       // of SRV records; nil means the system's
+	Context  string         // context to use as if it had been typed, whatever the flags say; "" leaves it to them
 }
 
 // Setting is one resolved setting for people: secrets are masked.
@@ -33,8 +36,9 @@ type Resolved struct {
 	Context  string // the context in use, "" without one
 	Domain   string // whose SRV records name the endpoints, "" when they are named otherwise
 	Settings []Setting
-	Notices  []string // one line each, for the error stream: what was found on this machine
-	Advice   []string // one line each, for people at a terminal: what is unwise
+	Notices  []string      // one line each, for the error stream: what was found on this machine
+	Stopped  []LocalServer // members that should run on this machine and do not; only where it was asked for the endpoints
+	Advice   []string      // one line each, for people at a terminal: what is unwise
 
 	password passwordSource
 }
@@ -56,16 +60,17 @@ func Resolve(ctx context.Context, req Request) (Resolved, error) {
 		return Resolved{}, err
 	}
 	var r Resolved
-	if r.Context, err = l.addContext(req.File); err != nil {
+	if r.Context, err = l.addContext(req.File, req.Context); err != nil {
 		return Resolved{}, err
 	}
 	if err := l.addSRV(ctx, req.Resolver); err != nil {
 		return Resolved{}, err
 	}
-	notice, err := l.addDiscovery(req.Root, r.Context != "")
+	notice, stopped, err := l.addDiscovery(req.Root, r.Context != "")
 	if err != nil {
 		return Resolved{}, err
 	}
+	r.Stopped = stopped
 	if r.Config, err = l.config(); err != nil {
 		return Resolved{}, err
 	}
@@ -83,13 +88,21 @@ func Resolve(ctx context.Context, req Request) (Resolved, error) {
 	return r, nil
 }
 
-// addContext adds the context that was named, or the file's current one, and returns its name.
-func (l *layers) addContext(file string) (string, error) {
+// addContext adds the context that is wanted or was named, or the file's current one, and returns its name. A file that this
+// user may not read, as that of whoever typed sudo -u, matters only where it would say which cluster is meant.
+func (l *layers) addContext(file, wanted string) (string, error) {
+	name := wanted
+	if name == "" {
+		name = l.text(keyContext)
+	}
 	contexts, err := Load(file)
-	if err != nil {
+	switch {
+	case err == nil:
+	case name == "" && errors.Is(err, fs.ErrPermission) && l.given(keyEndpoints):
+		return "", nil
+	default:
 		return "", err
 	}
-	name := l.text(keyContext)
 	if name == "" {
 		name = contexts.Current
 	}
@@ -100,7 +113,7 @@ func (l *layers) addContext(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return name, l.setContext(name, l.flag(keyContext) != nil, c.settings())
+	return name, l.setContext(name, wanted != "" || l.flag(keyContext) != nil, c.settings())
 }
 
 // addSRV replaces the endpoints by those of a domain, if one was named at least as strongly as they were.
@@ -127,31 +140,34 @@ func (l *layers) addSRV(ctx context.Context, resolver Resolver) error {
 // addDiscovery adds what this machine knows of its etcd, and returns the line that tells of it. Endpoints are looked
 // for where nobody named any. Where somebody named https endpoints alone, the certificates are; a context is taken to
 // say all there is to say.
-func (l *layers) addDiscovery(root string, inContext bool) (string, error) {
+func (l *layers) addDiscovery(root string, inContext bool) (notice string, stopped []LocalServer, err error) {
 	off, err := l.flagged(keyNoDiscover)
 	if err != nil || off || inContext {
-		return "", err
+		return "", nil, err
 	}
 	skip, err := l.flagged(keyInsecureSkipVerify)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	named := l.given(keyEndpoints) || l.srv != nil
 	certificates := skip || l.given(keyCACert) || l.given(keyCert) || l.given(keyKey)
 	secure := slices.ContainsFunc(l.endpoints(), func(e string) bool { return strings.HasPrefix(e, "https://") })
 	if named && (certificates || !secure) {
-		return "", nil
+		return "", nil, nil
 	}
 	found, err := Discover(root)
 	if err != nil && !named {
-		return "", err
+		return "", nil, err
 	}
-	if err != nil || found.Source == "" || found.plainDefault() || named && found.CACert == "" {
-		return "", nil //nolint:nilerr // endpoints were named: what this machine runs instead of etcd does not matter
+	if err == nil && !named {
+		stopped = found.Stopped
+	}
+	if err != nil || found.Source == "" || found.plainDefault() && len(stopped) == 0 || named && found.CACert == "" {
+		return "", stopped, nil //nolint:nilerr // endpoints were named: what this machine runs instead of etcd does not matter
 	}
 	settings := found.settings(!named, !l.given(keyCACert), !l.given(keyCert) && !l.given(keyKey))
 	l.setFound(found.Source, settings)
-	return found.notice(settings), nil
+	return found.notice(settings), stopped, nil
 }
 
 // endpoints returns the endpoints of the strongest layer.

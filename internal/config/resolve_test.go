@@ -227,6 +227,27 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestContextsOfAnotherUser wants a file of contexts that this user may not read to matter only where it would say which
+// cluster is meant.
+func TestContextsOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	file := contextsFile(t, twoContexts)
+	if err := os.Chmod(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := resolve(t, file, "--endpoints", "http://e:1", "--no-discover"); err != nil || r.Context != "" {
+		t.Errorf("endpoints are named: %+v, %v", r.Config.Endpoints, err)
+	}
+	for _, args := range [][]string{nil, {"--endpoints", "http://e:1", "--context", "Prod.EU"}} {
+		if _, err := resolve(t, file, append(args, "--no-discover")...); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
 func TestBadVariables(t *testing.T) {
 	for name, value := range map[string]string{
 		"ETCDCTL_DIAL_TIMEOUT": "5", "ETCDOPS_COMMAND_TIMEOUT": "-1s", "ETCDCTL_MAX_RECV_BYTES": "lots", "ETCDCTL_INSECURE_SKIP_TLS_VERIFY": "maybe",

@@ -57,7 +57,10 @@ func run(docs string, check bool) error {
 
 // pages are the generated files beside the reference.
 func pages() map[string]func(io.Writer) error {
-	return map[string]func(io.Writer) error{"codes.md": cmd.Codes, "json.md": cmd.JSONPage, "health.md": cmd.HealthPage}
+	return map[string]func(io.Writer) error{
+		"codes.md": cmd.Codes, "json.md": cmd.JSONPage, "health.md": cmd.HealthPage, "health.schema.json": cmd.HealthSchema,
+		"alerts.yml": cmd.AlertRules,
+	}
 }
 
 // renew writes a page, or reports that it would change.

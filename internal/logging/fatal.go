@@ -41,8 +41,11 @@ type haltHook struct{ onFatal func(FatalError) }
 func (h haltHook) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
 	failure := FatalError{Message: entry.Message}
 	for _, field := range fields {
-		if err, ok := field.Interface.(error); ok && field.Type == zapcore.ErrorType {
+		switch err, ok := field.Interface.(error); {
+		case ok && field.Type == zapcore.ErrorType:
 			failure.Err = errors.Join(failure.Err, err)
+		case field.Key == "panic" && field.Type == zapcore.StringType: // what etcd recovered from and reports
+			failure.Err = errors.Join(failure.Err, errors.New(field.String))
 		}
 	}
 	h.onFatal(failure)

@@ -97,8 +97,9 @@ func TestJSONIsUpstreams(t *testing.T) {
 
 func TestFatalIsWrittenAndHandedOver(t *testing.T) {
 	for name, log := range map[string]func(*zap.Logger){
-		"fatal": func(lg *zap.Logger) { lg.Fatal("failed to save", zap.Error(errors.New("disk is gone"))) },
-		"panic": func(lg *zap.Logger) { lg.Sugar().Panicf("failed to save: %s", "disk is gone") },
+		"fatal":     func(lg *zap.Logger) { lg.Fatal("failed to save", zap.Error(errors.New("disk is gone"))) },
+		"panic":     func(lg *zap.Logger) { lg.Sugar().Panicf("failed to save: %s", "disk is gone") },
+		"recovered": func(lg *zap.Logger) { lg.Panic("failed to save", zap.Any("panic", "disk is gone")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			failures := make(chan FatalError, 1)

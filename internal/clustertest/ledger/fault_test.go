@@ -183,6 +183,7 @@ func TestWipedMemberLosesWrites(t *testing.T) {
 	wiped.Wipe(t)
 	wiped.InitialState = "existing"
 	behind.Launch(t) // has no quorum yet
+	behind.WaitServesPeers(t)
 	wiped.Start(t)
 	behind.WaitReady(t)
 

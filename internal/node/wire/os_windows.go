@@ -1,0 +1,5 @@
+package wire
+
+import "syscall"
+
+func noTerminal() *syscall.SysProcAttr { return nil }
