@@ -1,0 +1,6 @@
+//go:build !linux
+
+package clock
+
+// LocalKernel knows Linux only.
+func LocalKernel() *Kernel { return nil }
