@@ -44,4 +44,25 @@ const (
 	CodeScanBroken     Code = "ETO-1060" // an answer in pieces broke off: what came is right, but not all
 	CodeCompacted      Code = "ETO-1061" // the revision was compacted away, before or while it was read
 	CodeFutureRevision Code = "ETO-1062" // the revision has not been written yet
+
+	CodeSnapshotBroken  Code = "ETO-1065" // a snapshot's stream ended before the snapshot did
+	CodeSnapshotDamaged Code = "ETO-1066" // a snapshot is not what the member hashed
+	CodeSnapshotSlow    Code = "ETO-1067" // a snapshot's stream stands still or trickles
+)
+
+// Codes of refused changes of the membership. Nothing was changed.
+const (
+	CodeQuorumLoss    Code = "ETO-4003" // the change would lose the quorum
+	CodeNoQuorum      Code = "ETO-4004" // there is no quorum to make a change with
+	CodeRisk          Code = "ETO-4005" // a named risk that was not accepted
+	CodeServerRefuses Code = "ETO-4006" // the server's own check refuses, or is going to
+	CodeCannotChange  Code = "ETO-4007" // the change means nothing for this cluster
+	CodeListsDiffer   Code = "ETO-4008" // the members do not agree who is a member
+	CodeWrongAddress  Code = "ETO-4009" // another member, or a stranger, lives at the peer URL
+	CodeStalePlan     Code = "ETO-4010" // the membership has changed since the plan was made
+)
+
+// Codes of changes that were made.
+const (
+	CodeNotVerified Code = "ETO-5000" // the change was made, and a member does not show it
 )

@@ -84,7 +84,7 @@ func (e evidence) wrongName() *HintError {
 
 // certificateNames lists what a certificate is valid for; the subject's common name has no say.
 func certificateNames(cert *x509.Certificate) []string {
-	names := slices.Clone(cert.DNSNames)
+	names := slices.DeleteFunc(slices.Clone(cert.DNSNames), func(name string) bool { return name == "" })
 	for _, ip := range cert.IPAddresses {
 		names = append(names, ip.String())
 	}

@@ -23,8 +23,9 @@ type Cluster struct {
 	all       *clientv3.Client
 
 	mu     sync.Mutex
-	links  map[string]*link // clients of one endpoint, by endpoint as given
-	lines  map[string]*link // bare connections to one endpoint: see Conn
+	links  map[string]*link      // clients of one endpoint, by endpoint as given
+	lines  map[string]*link      // bare connections to one endpoint: see Conn
+	gone   map[MemberID][]string // client URLs of members that were removed: see leave
 	closed bool
 }
 

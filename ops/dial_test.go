@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/network"
 	"github.com/etcdops/etcdops/internal/clustertest/pki"
 	"github.com/etcdops/etcdops/ops"
 )
@@ -121,7 +122,7 @@ func TestCauses(t *testing.T) {
 	}{
 		"no such host":          {"http://nowhere.invalid:2379", ops.TLS{}, ops.CodeDNS, "DNS: "},
 		"refused":               {"http://" + closedPort(t), ops.TLS{}, ops.CodeRefused, "TCP: connection refused"},
-		"black hole":            {"http://" + fullBacklog(t), ops.TLS{}, ops.CodeNoAnswer, "TCP: no answer"},
+		"black hole":            {"http://" + network.FullBacklog(t), ops.TLS{}, ops.CodeNoAnswer, "TCP: no answer"},
 		"no socket":             {"unix:///nowhere/etcd.sock", ops.TLS{}, ops.CodeRefused, "no socket /nowhere/etcd.sock"},
 		"hung":                  {"http://" + listener(t, nil), ops.TLS{}, ops.CodeSilent, "HTTP/2: "},
 		"hung in TLS":           {"https://" + listener(t, nil), trust, ops.CodeSilent, "TLS: "},
@@ -210,7 +211,7 @@ func TestBadFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ops.Dial(t.Context(), ops.Config{Endpoints: []string{"https://" + fullBacklog(t)}, TLS: tt.tls})
+			_, err := ops.Dial(t.Context(), ops.Config{Endpoints: []string{"https://" + network.FullBacklog(t)}, TLS: tt.tls})
 			hint := wantHint(t, err, tt.code)
 			if hint.Class != ops.ClassUsage || hint.Member != tt.file || !strings.Contains(hint.Error(), tt.says) {
 				t.Errorf("class %v, file %q, want %q in %v", hint.Class, hint.Member, tt.says, hint)

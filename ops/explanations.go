@@ -4,7 +4,7 @@ import "slices"
 
 // Explanations returns one explanation for each code of this package, in the order of the codes.
 func Explanations() []Explanation {
-	return slices.Concat(explainReaching(), explainFiles(), explainTLS(), explainAuth(), explainRequests(), explainScans())
+	return slices.Concat(explainReaching(), explainFiles(), explainTLS(), explainAuth(), explainRequests(), explainScans(), explainSnapshots(), explainChanges())
 }
 
 func explainReaching() []Explanation {
@@ -265,6 +265,29 @@ func explainScans() []Explanation {
 			"The number given is larger than the cluster's revision: a typing error, another cluster, or a member that is behind (--consistency s).",
 			"None: nothing was read.",
 			[]string{"leave --rev out", "etcdops get KEY -w fields shows the newest revision"},
+		},
+	}
+}
+
+func explainSnapshots() []Explanation {
+	return []Explanation{
+		{
+			string(CodeSnapshotBroken), "a snapshot broke off",
+			"The member ended, the connection broke, or a proxy cut the stream before the whole database had come.",
+			"None: what came was thrown away.",
+			[]string{"etcdops health", "run the command again", "a proxy between here and the member may limit how long a request lasts"},
+		},
+		{
+			string(CodeSnapshotDamaged), "a snapshot is not what the member sent",
+			"The SHA-256 that the member sends after the database does not fit what came, or did not come.",
+			"None for the cluster. Bytes were changed on the way or in this machine's memory: what came was thrown away.",
+			[]string{"run the command again", "if it fails again, from another machine: memory and network hardware are the usual cause"},
+		},
+		{
+			string(CodeSnapshotSlow), "a snapshot's stream is too slow",
+			"Fewer bytes came than the least rate asks for: the member's disk or the network stands still, or this machine's disk does.",
+			"While a snapshot is being read the member cannot free pages of its database, which therefore grows: so it was given up.",
+			[]string{"etcdops health", "another member: --member NAME", "on a line that is really so slow: --min-rate"},
 		},
 	}
 }

@@ -36,18 +36,23 @@ func (c *Cluster) link(ctx context.Context, text string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.once(ep, c.links, func() (*link, error) {
+		err := c.addLink(ctx, ep)
+		return c.links[ep.text], err
+	})
+}
+
+// once returns the endpoint's link among those given, and has it made if there is none; it holds the lock meanwhile.
+func (c *Cluster) once(ep endpoint, among map[string]*link, makeLink func() (*link, error)) (*link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, &HintError{Op: "connect to", Member: ep.text, Err: errClosed}
 	}
-	if l := c.links[ep.text]; l != nil {
+	if l := among[ep.text]; l != nil {
 		return l, nil
 	}
-	if err := c.addLink(ctx, ep); err != nil {
-		return nil, err
-	}
-	return c.links[ep.text], nil
+	return makeLink()
 }
 
 // addLink makes a link; the caller holds the lock or is the only one to know c.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 )
 
@@ -93,9 +94,13 @@ func (m Member) matches(ref string) bool {
 func (m Membership) labels() string {
 	var names []string
 	for _, member := range m.Members {
-		names = append(names, member.Label())
+		name := member.Label()
+		if !member.Started() { // it has no name yet, and its ID tells nobody anything
+			name += " at " + strings.Join(member.PeerURLs, ",") + ", never started"
+		}
+		names = append(names, name)
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, "; ")
 }
 
 // Equal reports whether both lists name the same members with the same attributes; the order of URLs does not matter.
@@ -121,6 +126,11 @@ func ReadMembership(ctx context.Context, conn grpc.ClientConnInterface) (Members
 		return Membership{}, err
 	}
 	return membershipOf(resp), nil
+}
+
+// MembershipOf is the member list in an answer of etcd's client.
+func MembershipOf(resp *clientv3.MemberListResponse) Membership {
+	return membershipOf((*pb.MemberListResponse)(resp))
 }
 
 func membershipOf(resp *pb.MemberListResponse) Membership {

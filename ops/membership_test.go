@@ -107,14 +107,14 @@ func TestAlarms(t *testing.T) {
 	t.Parallel()
 	s := ops.Status{Errors: []string{
 		"etcdserver: no leader", "memberID:10501334649042878790 alarm:NOSPACE ", "alarm:CORRUPT  memberID:7",
-		"memberID:x alarm:NOSPACE", "alarm:NOSPACE", "", "something else",
+		"memberID:x alarm:NOSPACE", "alarm:NOSPACE", "", "something else", // a number that is 0 is left out
 	}}
 	alarms, others := s.Alarms()
-	want := []ops.Alarm{{Member: 10501334649042878790, Type: "NOSPACE"}, {Member: 7, Type: "CORRUPT"}}
+	want := []ops.Alarm{{Member: 10501334649042878790, Type: "NOSPACE"}, {Member: 7, Type: "CORRUPT"}, {Type: "NOSPACE"}}
 	if diff := cmp.Diff(want, alarms); diff != "" {
 		t.Errorf("alarms (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"memberID:x alarm:NOSPACE", "alarm:NOSPACE", "", "something else"}, others); diff != "" {
+	if diff := cmp.Diff([]string{"memberID:x alarm:NOSPACE", "", "something else"}, others); diff != "" {
 		t.Errorf("others (-want +got):\n%s", diff)
 	}
 }

@@ -41,24 +41,28 @@ func (c *Cluster) line(text string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, &HintError{Op: "connect to", Member: ep.text, Err: errClosed}
-	}
-	if l := c.lines[ep.text]; l != nil {
-		return l, nil
-	}
+	return c.once(ep, c.lines, func() (*link, error) {
+		l, err := c.newLine(ep, 4<<10, 1<<20)
+		if err == nil {
+			c.lines[ep.text] = l
+		}
+		return l, err
+	})
+}
+
+// newLine makes a bare connection with a buffer for reading and HTTP/2 windows of those sizes, in bytes.
+func (c *Cluster) newLine(ep endpoint, buffer int, window int32) (*link, error) {
 	l := &link{ep: ep, transport: c.transport, started: make(chan struct{})}
 	conn, err := grpc.NewClient("passthrough:///"+ep.address,
 		grpc.WithContextDialer(l.dial),
 		grpc.WithTransportCredentials(clientCreds{transport: c.transport, secure: ep.secure}),
 		grpc.WithPerRPCCredentials(c.token),
 		grpc.WithChainUnaryInterceptor(c.token.unary),
+		grpc.WithChainStreamInterceptor(c.token.stream),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
-		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10),
-		grpc.WithStaticStreamWindowSize(1<<20), grpc.WithStaticConnWindowSize(1<<20),
+		grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(4<<10),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: c.cfg.KeepAliveTime, Timeout: c.cfg.KeepAliveTimeout}),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallSendMsgSize(c.cfg.MaxSendBytes), grpc.MaxCallRecvMsgSize(c.cfg.MaxRecvBytes)),
@@ -67,7 +71,6 @@ func (c *Cluster) line(text string) (*link, error) {
 		return nil, fmt.Errorf("prepare connection to %s: %w", ep.text, err)
 	}
 	l.conn = conn
-	c.lines[ep.text] = l
 	return l, nil
 }
 

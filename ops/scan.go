@@ -112,7 +112,8 @@ func (s *Scan) Revision() int64 { return s.revision }
 // Total returns what the scan came to; it is complete once Chunks has ended without an error.
 func (s *Scan) Total() ScanTotal { return s.total }
 
-// Chunks reads the range, once. Chunks are never empty and belong to the consumer. An error ends the sequence; keys that came
+// Chunks reads the range, once. Chunks are never empty and valid until the next one is asked for: their memory is used
+// again. An error ends the sequence; keys that came
 // before it are right but not all: the error is a *HintError with CodeScanBroken or CodeCompacted then, and says how
 // many there were. The scan is given up when no data comes for Config.CommandTimeout; the time that the consumer takes
 // does not count.
@@ -153,7 +154,8 @@ func (s *Scan) stream(ctx context.Context, yield func([]*mvccpb.KeyValue) bool) 
 
 	watch.start()
 	defer watch.stop()
-	rs, err := clientv3.RetryKVClient(s.client).RangeStream(ctx, s.request(), grpc.MaxCallRecvMsgSize(s.message))
+	rs, err := clientv3.RetryKVClient(s.client).RangeStream(ctx, s.request(), grpc.MaxCallRecvMsgSize(s.message),
+		grpc.ForceCodecV2(newStreamCodec()))
 	if err != nil {
 		return false, causeOfEnd(ctx, err)
 	}

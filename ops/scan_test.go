@@ -28,7 +28,9 @@ func scanAll(tb testing.TB, s *Scan) []*mvccpb.KeyValue {
 		if len(kvs) == 0 {
 			tb.Error("an empty chunk")
 		}
-		all = append(all, kvs...)
+		for _, kv := range kvs {
+			all = append(all, proto.CloneOf(kv)) // chunks are used again
+		}
 	}
 	return all
 }

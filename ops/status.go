@@ -89,7 +89,8 @@ func (s Status) Alarms() (alarms []Alarm, others []string) {
 const noLeaderText = "etcdserver: no leader"
 
 // parseAlarm reads the text form of an alarm, fields in any order and with any blanks between them, as in
-// "memberID:1234 alarm:NOSPACE ". The member ID is decimal.
+// "memberID:1234 alarm:NOSPACE ". The member ID is decimal, and missing where it is 0: a leader that sees that data differ and
+// cannot tell whose are wrong raises CORRUPT for no member in particular.
 func parseAlarm(text string) (Alarm, bool) {
 	var a Alarm
 	for field := range strings.FieldsSeq(text) {
@@ -107,7 +108,7 @@ func parseAlarm(text string) (Alarm, bool) {
 			return Alarm{}, false
 		}
 	}
-	return a, a.Type != "" && a.Member != 0
+	return a, a.Type != ""
 }
 
 // StatusReply is how one endpoint answered: with its status, or not.

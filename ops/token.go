@@ -99,8 +99,7 @@ func (t *tokenSource) renew(ctx context.Context, cc *grpc.ClientConn, old string
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	resp, err := pb.NewAuthClient(cc).Authenticate(ctx, &pb.AuthenticateRequest{Name: t.auth.User, Password: t.auth.Password})
-	err = rpctypes.Error(err)
+	resp, err := t.authenticate(ctx, cc)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -115,6 +114,20 @@ func (t *tokenSource) renew(ctx context.Context, cc *grpc.ClientConn, old string
 	}
 	t.token, t.known, t.since = resp.Token, true, time.Now()
 	return nil
+}
+
+// elections is how many changes of the leader a login survives. A login has no effect that could be made twice.
+const elections = 3
+
+// authenticate asks again when the leader that was to confirm it lost its office meanwhile: its successor is there already.
+func (t *tokenSource) authenticate(ctx context.Context, cc *grpc.ClientConn) (resp *pb.AuthenticateResponse, err error) {
+	for range elections {
+		resp, err = pb.NewAuthClient(cc).Authenticate(ctx, &pb.AuthenticateRequest{Name: t.auth.User, Password: t.auth.Password})
+		if err = rpctypes.Error(err); !errors.Is(err, rpctypes.ErrLeaderChanged) {
+			return resp, err
+		}
+	}
+	return resp, err
 }
 
 // stale reports whether err means that a new token may help.
