@@ -47,6 +47,17 @@ func (l Limits) grade(value float64) Severity {
 	return SeverityOK
 }
 
+// gradeFewer is grade for values of which fewer are worse.
+func (l Limits) gradeFewer(value float64) Severity {
+	switch {
+	case l.Crit > 0 && value <= l.Crit:
+		return SeverityCritical
+	case l.Warn > 0 && value <= l.Warn:
+		return SeverityWarning
+	}
+	return SeverityOK
+}
+
 // crossed returns the limit that a severity stands for, as text with its unit.
 func (l Limits) crossed(s Severity, unit string) string {
 	limit := l.Warn
@@ -70,7 +81,10 @@ type Check struct {
 	Limits Limits // of the value, in Unit; zero for checks without numbers
 	Unit   string // " entries", "%", "ms"
 	From   Origin // of the limits or of the rule
+	Fewer  bool   // the limits are reached from above: fewer are worse
 	Needed bool   // without an answer there is no verdict on the cluster
+	Depth  Depth  // from which on its facts are collected
+	Window bool   // needs two looks with some time between
 
 	Cause  string   // why it happens
 	Danger string   // what it leads to
@@ -98,6 +112,7 @@ type Outcome struct {
 	Limit    string // that was crossed, with its unit; empty without one
 	Message  string // in plain words
 	Next     string // what to type next; empty when there is nothing to do
+	Needed   bool   // when it is unknown, there is no verdict on the cluster
 }
 
 // run evaluates one check. A check that found nothing to look at is unknown, never ok.
@@ -108,9 +123,12 @@ func (c Check) run(v *view) []Outcome {
 	return []Outcome{{Severity: SeverityUnknown, Message: v.whyNothing()}}
 }
 
-// graded builds the outcome of a number.
+// graded builds the outcome of a number. What is well needs no next step.
 func (c Check) graded(value float64, shown, message, next string) Outcome {
 	s := c.Limits.grade(value)
+	if c.Fewer {
+		s = c.Limits.gradeFewer(value)
+	}
 	return Outcome{Severity: s, Value: shown, Limit: c.Limits.crossed(s, c.Unit), Message: message, Next: next}
 }
 

@@ -16,8 +16,8 @@ func certificateChecks() []Check {
 	return []Check{{
 		ID: "certificate.expiry", Title: "no certificate that clients are shown ends soon", Scope: ScopeEndpoint,
 		Source: "each https endpoint's certificate as served in the handshake, by this machine's clock",
-		Rule:   "days until it ends, fewer are worse; certificates of peers and authorities are not looked at",
-		Limits: certificateLimits(), Unit: "d", From: FromUs,
+		Rule:   "days until it ends, fewer are worse",
+		Limits: certificateLimits(), Unit: "d", Fewer: true, From: FromUs,
 		Cause:  "Nobody renews the certificate, or it was renewed on disk and is not the one that is served.",
 		Danger: "From its end on, clients refuse the member: the API server loses its store although every member is well.",
 		Fix: []string{
@@ -26,6 +26,44 @@ func certificateChecks() []Check {
 			"look again: etcdops health -w wide",
 		},
 		eval: evalCertificates,
+	}, {
+		ID: "certificate.peer", Title: "no certificate that members show each other ends soon", Scope: ScopeMember, Depth: DepthNormal,
+		Source: "each https peer URL's certificate as served in a handshake, by this machine's clock", Rule: "days until it ends, fewer are worse",
+		Limits: certificateLimits(), Unit: "d", Fewer: true, From: FromUs,
+		Cause:  "Nobody renews the certificate, or it was renewed on disk and is not the one that is served.",
+		Danger: "From its end on, the members refuse each other: elections, then no quorum.",
+		Fix: []string{
+			"kubeadm: kubeadm certs renew etcd-peer on each node",
+			"elsewhere: write the new certificate and key over the old files; etcd reads them at each handshake, without restart",
+		},
+		eval: evalPeerCertificates,
+	}, {
+		ID: "certificate.client", Title: "the client certificate in use does not end soon", Scope: ScopeCluster, Depth: DepthNormal,
+		Source: "the file that --cert or its equivalents name", Rule: "days until it ends, fewer are worse",
+		Limits: certificateLimits(), Unit: "d", Fewer: true, From: FromUs,
+		Cause:  "Nobody renews the certificate of this client.",
+		Danger: "From its end on, whoever uses this file is refused: this program, and perhaps the API server.",
+		Fix:    []string{"kubeadm: kubeadm certs renew etcd-healthcheck-client apiserver-etcd-client", "elsewhere: have it signed again"},
+		eval:   evalClientCertificate,
+	}, {
+		ID: "certificate.authority", Title: "the authorities last", Scope: ScopeCluster, Depth: DepthNormal,
+		Source: "the file that --cacert or its equivalents name: the authorities in it that signed what the members show", Rule: "days until they end, fewer are worse",
+		Limits: Limits{Warn: 730, Crit: 365}, Unit: "d", Fewer: true, From: FromOpenShift,
+		Cause:  "An authority was made for some years, and those are nearly over.",
+		Danger: "From its end on nothing that it signed is accepted; to replace it, every member and every client has to be visited.",
+		Fix: []string{
+			"make the new authority now, and give both, in one file, to all members and clients; restart the members one after the other",
+			"then renew the certificates; then take the old authority out",
+		},
+		eval: evalAuthorities,
+	}, {
+		ID: "certificate.names", Title: "the members' certificates fit their addresses and their use", Scope: ScopeEndpoint, Depth: DepthNormal,
+		Source: "names and extended key usages in the certificates of client and peer URLs",
+		Rule:   "warns for an advertised host that the certificate does not name, for a client URL's without server authentication, and for a peer URL's without both server and client authentication", From: FromUs,
+		Cause:  "The address was changed after the certificate was made, or the certificate was made for another use.",
+		Danger: "Clients and peers that verify refuse the member, at the latest when they connect anew.",
+		Fix:    []string{"have the certificate made again with all advertised hosts as subject alternative names", "peers' need extendedKeyUsage serverAuth and clientAuth"},
+		eval:   evalNames,
 	}}
 }
 

@@ -12,11 +12,17 @@ func identityChecks() []Check {
 	return []Check{
 		{
 			ID: "cluster.id", Title: "all endpoints belong to one cluster", Scope: ScopeEndpoint,
-			Source: "cluster ID in the header of every status", Rule: "critical for every endpoint that differs", From: FromUs,
-			Cause: "A member was wiped and started as a new cluster, a backup was restored beside the old cluster, or endpoints of two clusters were given.",
+			Source: "cluster ID in the header of every status; where the endpoints were found on this machine, its manifests, services and data directories too",
+			Rule: "critical for every endpoint that differs, and when the member that this machine should run is stopped and " +
+				"what answers in its place is a cluster that does not list it; unknown when nothing tells which cluster it is of",
+			From: FromUs,
+			Cause: "A member was wiped and started as a new cluster, a backup was restored beside the old cluster, or endpoints of two clusters were given. " +
+				"Or this machine's own member is down, and an etcd of something else runs on it.",
 			Danger: "Clients that reach the other cluster read old or no data, and what they write there is lost to this one. " +
 				"Merging the two is not possible: one of them has to go.",
 			Fix: []string{
+				"this machine's own member is down: systemctl status etcd; crictl ps -a --name etcd; journalctl -u etcd",
+				"another cluster is meant than this machine's: name it with --endpoints or --context",
 				"find out which cluster is the right one before anything is stopped: compare revisions with etcdops status",
 				"stop the member that is alone, keep its data directory aside, and add it again empty: etcdops explain replace-member",
 			},
@@ -49,6 +55,9 @@ func identityChecks() []Check {
 }
 
 func evalClusterID(v *view, _ Check) []Outcome {
+	if !v.reached() {
+		return nil
+	}
 	var out []Outcome
 	for i := range v.facts.Endpoints {
 		e := &v.facts.Endpoints[i]
@@ -63,10 +72,50 @@ func evalClusterID(v *view, _ Check) []Outcome {
 			o.Severity, o.Value, o.Limit = SeverityCritical, id.String(), v.clusterID.String()
 			o.Message = fmt.Sprintf("%s belongs to cluster %s, not to %s", e.URL, id, v.clusterID)
 			o.Next = "stop it before clients write to it; etcdops explain cluster.id"
+			if o.Member == "" { // nobody advertises it: two clusters were named, and both may be in use
+				o.Next = "if two clusters were named, ask each by itself; etcdops explain cluster.id"
+			}
+		}
+		out = append(out, o)
+	}
+	return append(out, evalStopped(v)...)
+}
+
+// evalStopped holds the members that this machine should run and does not against the member list of those that answer: of
+// a cluster that does not list them it says nothing that anybody asked for.
+func evalStopped(v *view) []Outcome {
+	var out []Outcome
+	for i := range v.facts.Local {
+		l := &v.facts.Local[i]
+		if !l.Stopped || v.list != nil && slices.ContainsFunc(v.list.Members, l.is) {
+			continue // if it is listed, reachability tells of it
+		}
+		o := Outcome{Severity: SeverityUnknown, Needed: true, Next: "start it (systemctl status etcd; crictl ps -a --name etcd), or name the cluster that is meant: --endpoints URL"}
+		who := "this machine's own member"
+		if l.Name != "" {
+			who += " " + l.Name
+		}
+		o.Message = fmt.Sprintf("%s (%s) does not run here; whether what answers is its cluster is not known", who, l.Source)
+		if v.list != nil && len(l.ClientURLs)+len(l.PeerURLs) > 0 {
+			o.Severity = SeverityCritical
+			o.Message = fmt.Sprintf("%s (%s) does not run here, and what answers is another cluster, which does not list it", who, l.Source)
 		}
 		out = append(out, o)
 	}
 	return out
+}
+
+// is reports whether a listed member is this one: their names do not differ, and they share an address.
+func (l *LocalMember) is(m ops.Member) bool {
+	if l.Name != "" && m.Name != "" && l.Name != m.Name {
+		return false
+	}
+	for _, own := range [][2][]string{{l.ClientURLs, m.ClientURLs}, {l.PeerURLs, m.PeerURLs}} {
+		if slices.ContainsFunc(own[0], func(u string) bool { return slices.Contains(own[1], u) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // why says why an endpoint gave no status.

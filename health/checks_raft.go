@@ -28,7 +28,8 @@ func raftChecks() []Check {
 		{
 			ID: "learner.progress", Title: "no learner is stuck", Scope: ScopeMember,
 			Source: "the learner's applied index against the leader's committed index",
-			Rule:   "told from 90 % on: it may be promoted; below that one look cannot tell whether it moves, so it is unknown", From: FromSource,
+			Rule:   "seconds without progress below 90 %, seen at two moments; from 90 % on it may be promoted, which is told",
+			Limits: Limits{Warn: 600}, Unit: " s", From: FromSource,
 			Cause:  "A learner receives a snapshot first and the log after it; a slow network or disk draws this out.",
 			Danger: "A learner does not vote: until it is promoted, the cluster survives no more failures than without it.",
 			Fix:    []string{"ask again and compare its LAG", "when it has caught up: etcdops member promote ID"},
@@ -107,7 +108,7 @@ func evalApplyLag(v *view, c Check) []Outcome {
 // readyPercent of the leader's log is what etcd itself asks of a learner before it promotes it.
 const readyPercent = 90
 
-func evalLearner(v *view, _ Check) []Outcome {
+func evalLearner(v *view, c Check) []Outcome {
 	var out []Outcome
 	ref := v.reference()
 	for _, m := range v.members {
@@ -120,7 +121,7 @@ func evalLearner(v *view, _ Check) []Outcome {
 		case ref == nil:
 			out = append(out, Outcome{Severity: SeverityUnknown, Member: m.label, Message: "no sample of the leader to hold it against"})
 		default:
-			out = append(out, progress(m, s.Status.RaftApplied, ref.Status.RaftIndex))
+			out = append(out, v.progress(c, m, s, ref.Status.RaftIndex))
 		}
 	}
 	if len(out) == 0 && v.list != nil {
@@ -129,17 +130,34 @@ func evalLearner(v *view, _ Check) []Outcome {
 	return out
 }
 
-func progress(m *member, applied, leader uint64) Outcome {
+// progress judges a learner: ready, moving, or not seen to move.
+func (v *view) progress(c Check, m *member, s *StatusAnswer, leader uint64) Outcome {
+	applied := s.Status.RaftApplied
 	percent := 100 * float64(applied) / float64(max(leader, 1))
 	o := Outcome{Member: m.label, Value: fmt.Sprintf("%.0f%%", min(percent, 100)), Limit: strconv.Itoa(readyPercent) + "%"}
+	o.Message = "learner has applied " + o.Value + " of the leader's log"
 	if percent >= readyPercent {
-		o.Severity = SeverityInfo
-		o.Message = "learner has applied " + o.Value + " of the leader's log: it may be promoted"
-		o.Next = "etcdops member promote " + m.ID.String()
+		o.Severity, o.Next = SeverityInfo, "etcdops member promote "+m.ID.String()
+		o.Message += ": it may be promoted"
 		return o
 	}
-	o.Severity = SeverityUnknown
-	o.Message = "learner has applied " + o.Value + " of the leader's log; one look cannot tell whether it moves"
-	o.Next = "ask again in a minute and compare"
+	before, us := v.since(m, s.SentUS)
+	seconds := float64(us) / 1e6
+	switch {
+	case before == nil:
+		o.Severity, o.Next = SeverityUnknown, "etcdops health --deep --window 1m"
+		o.Message += "; one look cannot tell whether it moves"
+	case applied > before.Status.RaftApplied:
+		o.Severity = SeverityInfo
+		o.Message += fmt.Sprintf(" and moves: %d entries over %s", applied-before.Status.RaftApplied, span(seconds))
+	default:
+		judged := c.graded(seconds, o.Value, o.Message+" and has not moved for "+span(seconds), "look at its disk, network and log; etcdops explain learner.progress")
+		if judged.Severity == SeverityOK {
+			judged.Severity, judged.Next = SeverityUnknown, "etcdops health --deep --window 10m"
+			judged.Message += ": too short a time to tell"
+		}
+		judged.Member = m.label
+		return judged
+	}
 	return o
 }

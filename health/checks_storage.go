@@ -26,7 +26,9 @@ func storageChecks() []Check {
 			Danger: "NOSPACE: the whole cluster accepts reads and deletions only, until it is disarmed. CORRUPT: the named member must not be " +
 				"trusted; its data may be wrong and may spread through backups.",
 			Fix: []string{
-				"NOSPACE: etcdops compact REVISION, then etcdops defrag one member after the other, then etcdops alarm disarm",
+				"NOSPACE: etcdops compact --physical REVISION (etcdops status tells it), then etcdops defrag --cluster, then etcdops alarm disarm",
+				"NOSPACE comes back at the next write: the data themselves fill the quota. Delete keys, or raise --quota-backend-bytes (8 GiB " +
+					"at most) and restart one member after the other",
 				"CORRUPT: back up from a member that is not named, then replace the named one: etcdops explain replace-member",
 				"an alarm of a member that no longer exists: etcdops alarm disarm",
 			},
@@ -34,7 +36,7 @@ func storageChecks() []Check {
 		},
 		{
 			ID: "quota.headroom", Title: "the databases are well below their quota", Scope: ScopeMember,
-			Source: "database size and quota in the status (before 3.6 a member does not tell its quota)",
+			Source: "database size and quota in the status (before 3.6: the quota in the metrics)",
 			Rule:   "share of the quota in use", Limits: Limits{Warn: 75, Crit: 85}, Unit: "%", From: FromOpenShift,
 			Cause:  "Too much data or history for the quota: no compaction, many events or large objects, or free pages never given back.",
 			Danger: "At the quota the member raises the NOSPACE alarm, and the whole cluster refuses writes.",
@@ -47,7 +49,7 @@ func storageChecks() []Check {
 		},
 		{
 			ID: "quota.size", Title: "the quota is not above 8 GiB", Scope: ScopeMember,
-			Source: "quota in the status", Rule: "GiB of quota; exactly 8 is well", Limits: Limits{Warn: 8}, Unit: " GiB", From: FromSource,
+			Source: "quota in the status (before 3.6: in the metrics)", Rule: "GiB of quota; exactly 8 is well", Limits: Limits{Warn: 8}, Unit: " GiB", From: FromSource,
 			Cause:  "--quota-backend-bytes was raised beyond what etcd is tested with.",
 			Danger: "Restarts, snapshots and the recovery of members take minutes at such sizes, and latency suffers.",
 			Fix:    []string{"reduce the data, then the quota"},
@@ -83,7 +85,14 @@ func evalAlarm(v *view, _ Check) []Outcome {
 			Severity: SeverityCritical, Member: v.label(a.Member), Value: a.Type,
 			Message: a.Type + " alarm: " + a.Meaning(), Next: "etcdops explain alarm",
 		}
-		if v.list != nil && v.byID(a.Member) == nil {
+		if a.Type == alarmNoSpace {
+			o.Next = makeRoom(v.commonRevision()) + "; etcdops alarm disarm; etcdops explain alarm"
+		}
+		switch {
+		case a.Member == 0: // a leader raises it so when it cannot tell whose data are wrong
+			o.Member = ""
+			o.Message += " (of no member in particular)"
+		case v.list != nil && v.byID(a.Member) == nil:
 			o.Message += " (of a member that is not in the list)"
 		}
 		alarms = append(alarms, o)
@@ -92,23 +101,37 @@ func evalAlarm(v *view, _ Check) []Outcome {
 	return append(alarms, out...)
 }
 
+// alarmNoSpace is etcd's name of the alarm that a full database raises.
+const alarmNoSpace = "NOSPACE"
+
+// makeRoom is what to type to give room back in all databases: the history goes, and with --physical its pages are free by the
+// time they are given back.
+func makeRoom(revision int64) string {
+	text := "REVISION"
+	if revision > 0 {
+		text = strconv.FormatInt(revision, 10)
+	}
+	return "etcdops compact --physical " + text + "; etcdops defrag --cluster"
+}
+
 func evalHeadroom(v *view, c Check) []Outcome {
 	return eachStatus(v, func(m *member, s *StatusAnswer) Outcome {
-		if s.Status.DBQuota <= 0 {
-			return Outcome{Severity: SeverityUnknown, Message: "version " + s.Status.Version + " does not tell its quota in its status"}
+		quota, known := m.quota()
+		if !known {
+			return noQuota(s)
 		}
-		percent := 100 * float64(s.Status.DBSize) / float64(s.Status.DBQuota)
+		percent := 100 * float64(s.Status.DBSize) / float64(quota)
 		shown := fmt.Sprintf("%.0f%%", percent)
-		return c.graded(percent, shown, fmt.Sprintf("database uses %s of its quota of %s", shown, Bytes(s.Status.DBQuota)),
-			"etcdops compact REVISION; etcdops defrag --endpoints "+m.answered[0].URL)
+		return c.graded(percent, shown, fmt.Sprintf("database uses %s of its quota of %s", shown, Bytes(quota)),
+			makeRoom(v.commonRevision())+"; etcdops explain quota.headroom")
 	})
 }
 
 func evalQuotaSize(v *view, c Check) []Outcome {
-	return eachStatus(v, func(_ *member, s *StatusAnswer) Outcome {
-		switch quota := s.Status.DBQuota; {
-		case quota <= 0:
-			return Outcome{Severity: SeverityUnknown, Message: "version " + s.Status.Version + " does not tell its quota in its status"}
+	return eachStatus(v, func(m *member, s *StatusAnswer) Outcome {
+		switch quota, known := m.quota(); {
+		case !known:
+			return noQuota(s)
 		case float64(quota) > c.Limits.Warn*gib:
 			return Outcome{
 				Severity: SeverityWarning, Value: Bytes(quota), Limit: strconv.FormatFloat(c.Limits.Warn, 'f', -1, 64) + c.Unit,

@@ -98,8 +98,10 @@ func evalVersionSkew(v *view, _ Check) []Outcome {
 			out[0].Message = "members are more than one minor version apart: " + shown
 		}
 	}
-	for _, name := range silent {
-		out = append(out, Outcome{Severity: SeverityUnknown, Member: name, Message: "its version is not known"})
+	for _, m := range v.members {
+		if slices.Contains(silent, m.label) {
+			out = append(out, Outcome{Severity: SeverityUnknown, Member: m.label, Message: "not known: " + m.whySilent()})
+		}
 	}
 	return out
 }

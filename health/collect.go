@@ -3,10 +3,12 @@ package health
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/etcdops/etcdops/clock"
 	"github.com/etcdops/etcdops/ops"
 )
 
@@ -18,6 +20,14 @@ type Options struct {
 	// Settle is how long a disagreement about the leader may last before it counts as more than an election; default
 	// a fifth of Bound.
 	Settle time.Duration
+	// Depth is how much is asked; default DepthFast.
+	Depth Depth
+	// Window is the time between two looks at the metrics; 0 means one look. The collection takes that much longer.
+	Window time.Duration
+	// Earlier is what members said before, for progress and rates; a Window replaces it.
+	Earlier *Earlier
+	// HashBound is the time that the members have for each hash of all their data; default 30 s.
+	HashBound time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -26,6 +36,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Settle <= 0 {
 		o.Settle = o.Bound / secondLook
+	}
+	if o.HashBound <= 0 {
+		o.HashBound = 30 * time.Second
 	}
 	return o
 }
@@ -50,19 +63,54 @@ func Collect(ctx context.Context, cfg ops.Config, opts Options) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
-	c := &collector{cluster: cluster, cfg: cfg, opts: opts, takenAt: time.Now(), asked: map[string]*Endpoint{}}
+	if opts.Window > 0 {
+		opts.Earlier = lookBefore(ctx, cluster, cfg, opts)
+	}
+	c := newCollector(cluster, cfg, opts)
 	c.ask(ctx, cfg.Endpoints, true)
 	c.pending.Wait()
 	if v := newView(c.facts()); v.unsettled() {
 		c.settle(ctx, v)
 		c.resample(ctx)
+		if v.listsDiffer() {
+			c.listAgain(ctx)
+		}
+	}
+	if opts.Depth >= DepthDeep {
+		c.hash(ctx)
 	}
 	facts := c.facts()
+	facts.Earlier = opts.Earlier
+	if opts.Depth >= DepthNormal {
+		facts.Files, facts.Clock, facts.Kernel = c.files(), c.clocks, clock.LocalKernel()
+	}
 	_ = cluster.Close() // what was collected stands, whatever becomes of the connections
 	if ctx.Err() != nil {
 		return facts, &ops.HintError{Class: ops.ClassInterrupted, Op: "collect facts", Err: context.Cause(ctx)}
 	}
 	return facts, nil
+}
+
+func newCollector(cluster *ops.Cluster, cfg ops.Config, opts Options) *collector {
+	return &collector{
+		cluster: cluster, cfg: cfg, opts: opts, takenAt: time.Now(), asked: map[string]*Endpoint{}, peers: map[string]*Peer{},
+	}
+}
+
+// lookBefore makes the first of two looks and waits for the rest of the window.
+func lookBefore(ctx context.Context, cluster *ops.Cluster, cfg ops.Config, opts Options) *Earlier {
+	opts.Depth = DepthNormal
+	c := newCollector(cluster, cfg, opts)
+	c.light = true
+	c.ask(ctx, cfg.Endpoints, true)
+	c.pending.Wait()
+	rest := time.NewTimer(opts.Window - time.Since(c.takenAt))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+	return c.facts().AsEarlier(time.Since(c.takenAt))
 }
 
 // normalize writes endpoints as members advertise them, so that one address is asked once: http://host:port.
@@ -88,7 +136,7 @@ func normalize(endpoints []string, secure bool) []string {
 func (c *collector) facts() Facts {
 	f := Facts{
 		Schema: FactsSchema, TakenAt: c.takenAt.UTC().Round(0), TookUS: c.now(), BoundUS: c.opts.Bound.Microseconds(),
-		NotAsked: c.notAsked, Endpoints: []Endpoint{},
+		Depth: c.opts.Depth, LoggedIn: c.cfg.Auth.User != "", NotAsked: c.notAsked, Endpoints: []Endpoint{},
 	}
 	order := func(e *Endpoint) int {
 		if at := slices.Index(c.cfg.Endpoints, e.URL); at >= 0 {
@@ -106,13 +154,16 @@ func (c *collector) facts() Facts {
 	for _, e := range list {
 		f.Endpoints = append(f.Endpoints, *e)
 	}
+	for _, url := range slices.Sorted(maps.Keys(c.peers)) {
+		f.Peers = append(f.Peers, *c.peers[url])
+	}
 	return f
 }
 
-// unsettled reports whether a second look would tell more than the first: members differ about the leader, a follower
-// had less than the leader had at another moment, or a read found no leader.
+// unsettled reports whether a second look would tell more than the first: members differ about the leader or about who the
+// members are, a follower had less than the leader had at another moment, or a read found no leader.
 func (v *view) unsettled() bool {
-	if v.split() {
+	if v.split() || v.listsDiffer() {
 		return true
 	}
 	for _, m := range v.members {
@@ -132,16 +183,22 @@ func (v *view) split() bool {
 	return !unanimous || common.leader == 0 && common.term != 0
 }
 
+// listsDiffer reports whether members know different member lists.
+func (v *view) listsDiffer() bool {
+	return slices.ContainsFunc(v.ownLists(), func(e *Endpoint) bool { return !e.Members.Membership.Equal(*v.list) })
+}
+
 // leaderless reports whether a linearizable read found no leader, or nobody who answered in time.
 func (e *Endpoint) leaderless() bool {
 	f := e.Linearizable.failed()
 	return f != nil && (f.Kind == KindNoLeader || f.Kind == KindHung)
 }
 
-// settle waits while the first samples differ about the leader: an election ends within moments, a fault does not. The
+// settle waits while the first samples differ about the leader or the members: an election and a change of the membership
+// end within moments, a fault does not. The
 // time that passed since the first samples counts.
 func (c *collector) settle(ctx context.Context, v *view) {
-	if !v.split() {
+	if !v.split() && !v.listsDiffer() {
 		return
 	}
 	var last int64

@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 
+	"github.com/etcdops/etcdops/clock"
 	"github.com/etcdops/etcdops/ops"
 )
 
@@ -20,10 +21,13 @@ type collector struct {
 	opts    Options
 	takenAt time.Time // the zeroth microsecond; carries the monotonic clock
 
+	light   bool           // statuses and metrics alone are wanted
 	pending sync.WaitGroup // first looks under way
 
 	mu       sync.Mutex
 	asked    map[string]*Endpoint // by URL
+	peers    map[string]*Peer     // by URL
+	clocks   *clock.Readings      // of the members that the first list names; nil while nobody gave one
 	notAsked int
 }
 
@@ -74,28 +78,37 @@ func (c *collector) look(whole context.Context, e *Endpoint) {
 		return err
 	})
 	if chain := c.cluster.Served(e.URL); len(chain) > 0 {
-		leaf := chain[0]
-		e.Certificate = &Certificate{
-			Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
-			NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(),
-		}
+		e.Certificate = certificateOf(chain[0])
+		e.WantsClient = c.cluster.AsksForCertificate(e.URL)
 	}
 	if e.Connect.Failure != nil {
 		return
 	}
 	var requests sync.WaitGroup
+	defer requests.Wait()
 	requests.Go(func() {
 		e.Members = c.members(ctx, e.URL, conn)
 		if list := e.Members.Membership; list != nil {
 			for _, m := range list.Members {
 				c.ask(whole, m.ClientURLs, false) // with a bound of their own
 			}
+			c.askPeers(whole, list.Members)
+			c.askClocks(whole, list.Members)
 		}
 	})
 	requests.Go(func() { e.Statuses = append(e.Statuses, c.status(ctx, e.URL, conn)) })
-	requests.Go(func() { e.Linearizable = c.read(needsLeader, e.URL, conn, false) })
-	requests.Go(func() { e.Serializable = c.read(ctx, e.URL, conn, true) })
-	requests.Wait()
+	var reads sync.WaitGroup
+	if !c.light {
+		reads.Go(func() { e.Linearizable = c.read(needsLeader, e.URL, conn, false) })
+		reads.Go(func() { e.Serializable = c.read(ctx, e.URL, conn, true) })
+	}
+	if c.opts.Depth >= DepthNormal {
+		after := make(chan struct{})
+		requests.Go(func() { e.Metrics = c.metrics(ctx, after, e.URL) })
+		reads.Wait()
+		close(after)
+	}
+	reads.Wait()
 }
 
 // timed makes one request and puts down how it went.
@@ -176,4 +189,34 @@ func (c *collector) readAgain(ctx context.Context, e *Endpoint, conn grpc.Client
 	if a := c.read(clientv3.WithRequireLeader(ctx), e.URL, conn, false); a.done() {
 		e.Linearizable = a
 	}
+}
+
+// listAgain asks those that told their member list for it again, and whoever is named in it now for the first time.
+func (c *collector) listAgain(whole context.Context) {
+	ctx, cancel := context.WithTimeout(whole, c.opts.Bound/secondLook)
+	defer cancel()
+	var requests sync.WaitGroup
+	var again []*Endpoint
+	for _, e := range c.asked {
+		if e.Members == nil || e.Members.Membership == nil {
+			continue
+		}
+		again = append(again, e)
+		requests.Go(func() {
+			conn, err := c.cluster.Conn(ctx, e.URL)
+			if err != nil {
+				return // the first answer stands
+			}
+			if a := c.members(ctx, e.URL, conn); a.Membership != nil {
+				e.Members = a
+			}
+		})
+	}
+	requests.Wait()
+	for _, e := range again {
+		for _, m := range e.Members.Membership.Members {
+			c.ask(whole, m.ClientURLs, false)
+		}
+	}
+	c.pending.Wait()
 }

@@ -5,11 +5,6 @@ import (
 	"slices"
 )
 
-// Policy changes what the table says. The zero value leaves it as it is.
-type Policy struct {
-	Limits map[string]Limits // by check ID, in place of the check's own
-}
-
 // Evaluate holds the facts against the table. It is pure and total: any facts give a report, also incomplete,
 // contradictory or hostile ones.
 func Evaluate(facts Facts, policy Policy) Report {
@@ -18,26 +13,39 @@ func Evaluate(facts Facts, policy Policy) Report {
 		Schema: ReportSchema, ClusterID: v.clusterID, TakenAt: facts.TakenAt, TookMS: milliseconds(facts.TookUS),
 		Members: v.memberReports(), Strays: endpointReports(v, v.strays), Findings: []Finding{},
 	}
-	undecided := false
+	undecided, looked := false, 0
 	for _, c := range Checks() {
 		if l, ok := policy.Limits[c.ID]; ok {
 			c.Limits = l
+		}
+		if reason := c.leftOut(facts, policy); reason != "" {
+			r.Checks = append(r.Checks, c.skipped(reason))
+			r.Counts.Total, r.Counts.Skipped = r.Counts.Total+1, r.Counts.Skipped+1
+			continue
 		}
 		outcomes := c.run(v)
 		report := c.report(outcomes)
 		r.Checks = append(r.Checks, report)
 		r.Counts.add(report.Severity)
 		r.Findings = append(r.Findings, c.findings(outcomes)...)
-		undecided = undecided || c.Needed && hasUnknown(outcomes)
-		if c.ID == quorumID {
-			r.Available = available(report.Severity)
+		undecided = undecided || slices.ContainsFunc(outcomes, c.leavesOpen)
+		looked += report.Looked
+	}
+	if looked == 0 {
+		for i := range r.Findings {
+			r.Findings[i].Needed = true // they are why nothing is known
 		}
+		undecided = true
 	}
 	slices.SortStableFunc(r.Findings, byUrgency)
+	r.Available = available(worst(evalQuorum(v, Check{}))) // also where the check itself was left out
 	r.Reached = v.reached()
 	r.Severity = verdict(r, undecided)
 	r.Votes = v.votesReport()
 	r.Summary = v.summary(r)
+	if note := policy.note(r.Counts); note != "" {
+		r.Summary += note
+	}
 	return r
 }
 
@@ -60,11 +68,19 @@ func (v *view) reached() bool {
 	return false
 }
 
-// verdict weighs the whole. Something critical decides; what could not be looked at and is needed outweighs warnings,
-// because nothing may be called well that was not seen.
+// skipped is the line about a check that was not made.
+func (c Check) skipped(reason string) CheckReport {
+	r := c.report(nil)
+	r.Severity, r.Skipped = SeverityUnknown, reason
+	return r
+}
+
+// verdict weighs the whole. Something critical decides, and a lost quorum does also where that check was left out; what could
+// not be looked at and is needed outweighs warnings, because nothing may be called well that was not seen. That holds too
+// where no check at all saw anything, as with those asked for that this look does not make.
 func verdict(r Report, undecided bool) Severity {
 	switch {
-	case r.Counts.Critical > 0:
+	case r.Counts.Critical > 0, !r.Reached, r.Available != nil && !*r.Available:
 		return SeverityCritical
 	case undecided:
 		return SeverityUnknown
@@ -74,8 +90,9 @@ func verdict(r Report, undecided bool) Severity {
 	return SeverityOK
 }
 
-func hasUnknown(outcomes []Outcome) bool {
-	return slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Severity == SeverityUnknown })
+// leavesOpen reports whether an outcome of the check leaves no verdict on the cluster.
+func (c Check) leavesOpen(o Outcome) bool {
+	return o.Severity == SeverityUnknown && (c.Needed || o.Needed)
 }
 
 func (c *Counts) add(s Severity) {
@@ -114,7 +131,7 @@ func (c Check) findings(outcomes []Outcome) []Finding {
 		}
 		out = append(out, Finding{
 			Check: c.ID, Severity: o.Severity, Member: o.Member, Endpoint: o.Endpoint, Value: o.Value, Limit: o.Limit,
-			Source: c.Source, Message: o.Message, Next: o.Next, Needed: c.Needed, Doc: c.Doc(),
+			Source: c.Source, Message: o.Message, Next: o.Next, Needed: c.Needed || o.Needed, Doc: c.Doc(),
 		})
 	}
 	return out
@@ -141,16 +158,17 @@ func (v *view) summary(r Report) string {
 	}
 	_, untold := v.standing()
 	voters := fmt.Sprintf("%d of %s", r.Votes.Healthy, plural(r.Votes.Total, "voter"))
+	answer := voters + " " + verb(r.Votes.Healthy, "answers", "answer")
 	seen := voters + " healthy"
 	switch {
 	case r.Available == nil:
-		return voters + " answer, whether a majority works is not known"
+		return answer + ", whether a majority works is not known"
 	case !*r.Available && r.Votes.Tolerance < 0:
 		return fmt.Sprintf("%s, no quorum: %d more needed", seen, -r.Votes.Tolerance)
 	case !*r.Available && v.leader() == 0:
-		return voters + " answer, but there is no leader"
+		return answer + ", but there is no leader"
 	case !*r.Available:
-		return voters + " answer, but no quorum works"
+		return answer + ", but no quorum works"
 	case r.Votes.Tolerance < 0 || untold > 0:
 		return seen + " from here, quorum works, what may still fail is not known"
 	}

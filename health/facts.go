@@ -3,6 +3,7 @@ package health
 import (
 	"time"
 
+	"github.com/etcdops/etcdops/clock"
 	"github.com/etcdops/etcdops/ops"
 )
 
@@ -16,8 +17,18 @@ type Facts struct {
 	TakenAt   time.Time  `json:"taken_at"`
 	TookUS    int64      `json:"took_us"`   // the whole collection
 	BoundUS   int64      `json:"bound_us"`  // silence after which an endpoint was given up
+	Depth     Depth      `json:"depth"`     // how much was asked
+	LoggedIn  bool       `json:"logged_in"` // with a user and a password, which members take only where authentication is on
 	NotAsked  int        `json:"not_asked"` // advertised URLs beyond the limit of endpoints
 	Endpoints []Endpoint `json:"endpoints"` // the given ones in their order, then those that members advertise
+
+	Peers   []Peer            `json:"peers,omitempty"`   // peer URLs of the members; not asked when fast
+	Clock   *clock.Readings   `json:"clock,omitempty"`   // of the members; not read when fast, or where nobody lists them
+	Kernel  *clock.Kernel     `json:"kernel,omitempty"`  // what this machine's kernel says of its own clock
+	Files   []CertificateFile `json:"files,omitempty"`   // certificates in the files that the caller uses
+	Earlier *Earlier          `json:"earlier,omitempty"` // what members said some time before
+	Local   []LocalMember     `json:"local,omitempty"`   // members whose process or configuration is on this machine
+	Backup  *BackupState      `json:"backup,omitempty"`  // the state of the cluster's backups, where somebody told
 }
 
 // Endpoint is one client URL that was asked, with every answer and every silence.
@@ -26,10 +37,13 @@ type Endpoint struct {
 	Given        bool           `json:"given"` // named by the caller; otherwise a member advertises it
 	Connect      Answer         `json:"connect"`
 	Certificate  *Certificate   `json:"certificate,omitempty"`  // as served in the handshake
+	WantsClient  bool           `json:"wants_client,omitempty"` // the handshake asked for a client certificate
 	Statuses     []StatusAnswer `json:"statuses,omitempty"`     // samples in the order of time, at most two
 	Members      *MembersAnswer `json:"members,omitempty"`      // this member's own copy of the member list
 	Linearizable *Answer        `json:"linearizable,omitempty"` // read that a majority must confirm
 	Serializable *Answer        `json:"serializable,omitempty"` // read that the member answers by itself
+	Metrics      *MetricsAnswer `json:"metrics,omitempty"`      // nil when not asked for
+	Hashes       []HashAnswer   `json:"hashes,omitempty"`       // one a round, the latest last
 }
 
 // Answer is when a request was sent, how long it took to be answered, and why it failed if it did.
@@ -63,12 +77,15 @@ type MembersAnswer struct {
 	Membership *ops.Membership `json:"membership,omitempty"` // nil when it failed
 }
 
-// Certificate is what a client needs to know of the certificate that an endpoint served.
+// Certificate is what is judged of a certificate.
 type Certificate struct {
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"`
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
+	Names     []string  `json:"names,omitempty"`  // DNS names and IP addresses that it is valid for
+	Usages    []string  `json:"usages,omitempty"` // extended key usages: server, client, any, other; none means all
+	Authority bool      `json:"authority,omitempty"`
 }
 
 // Kind sorts failures by what they say about the member.

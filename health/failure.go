@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/status"
 
 	"github.com/etcdops/etcdops/ops"
 )
@@ -20,6 +21,9 @@ func (c *collector) failure(ctx context.Context, url string, err error) *Failure
 		f.Hint = hint.Hint
 		if hint.Err != nil {
 			f.Message = hint.Err.Error()
+		}
+		if said, ok := status.FromError(hint.Err); ok && f.Code == "" {
+			f.Message = said.Message() // without gRPC's own words around it
 		}
 	}
 	f.Kind = kindOf(f.Code)

@@ -44,6 +44,12 @@ func (h *hostile) MemberList(context.Context, *pb.MemberListRequest) (*pb.Member
 // serve makes the hostile member reachable and returns its URL.
 func (h *hostile) serve(t *testing.T) string {
 	t.Helper()
+	return h.serveAs(t, h)
+}
+
+// serveAs serves the member list of somebody else than h.
+func (h *hostile) serveAs(t *testing.T, list pb.ClusterServer) string {
+	t.Helper()
 	var listen net.ListenConfig
 	l, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,7 +57,7 @@ func (h *hostile) serve(t *testing.T) string {
 	}
 	s := grpc.NewServer()
 	pb.RegisterMaintenanceServer(s, h)
-	pb.RegisterClusterServer(s, h)
+	pb.RegisterClusterServer(s, list)
 	pb.RegisterKVServer(s, h)
 	go func() { _ = s.Serve(&counted{Listener: l, conns: &h.conns}) }() // ends with Stop
 	t.Cleanup(s.Stop)
@@ -161,5 +167,35 @@ func TestInterrupted(t *testing.T) {
 	}
 	if took := time.Since(start); took > limit/4 {
 		t.Errorf("ended after %s", took)
+	}
+}
+
+// changing is a member that learns of another one between two questions for its member list.
+type changing struct {
+	hostile
+	asked atomic.Int32
+	after []*pb.Member // from the second answer on
+}
+
+func (c *changing) MemberList(ctx context.Context, r *pb.MemberListRequest) (*pb.MemberListResponse, error) {
+	if c.asked.Add(1) > 1 {
+		return &pb.MemberListResponse{Header: &pb.ResponseHeader{ClusterId: 1}, Members: c.after}, nil
+	}
+	return c.hostile.MemberList(ctx, r)
+}
+
+// TestListsThatChange looks while a change of the membership reaches the members one after the other: that is no
+// disagreement.
+func TestListsThatChange(t *testing.T) {
+	t.Parallel()
+	behind, ahead := &changing{hostile: hostile{version: "3.7.3"}}, &hostile{version: "3.7.3"}
+	all := []*pb.Member{
+		{ID: 1, Name: "m1", PeerURLs: []string{"http://127.0.0.1:1"}, ClientURLs: []string{behind.serveAs(t, behind)}},
+		{ID: 2, PeerURLs: []string{"http://127.0.0.1:2"}},
+	}
+	behind.members, behind.after, ahead.members = all[:1], all, all
+	facts := collect(t, at(all[0].ClientURLs[0], ahead.serve(t)), patient(health.DepthFast))
+	if r := judge(t, facts, nil); behind.asked.Load() < 2 || len(found(r, "membership.agreement")) > 0 {
+		t.Errorf("asked %d times: %+v", behind.asked.Load(), found(r, "membership.agreement"))
 	}
 }

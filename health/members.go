@@ -91,6 +91,7 @@ func (v *view) memberReports() []MemberReport {
 	for _, m := range v.members {
 		out = append(out, v.memberReport(m))
 	}
+	v.tellClocks(out)
 	slices.SortStableFunc(out, func(a, b MemberReport) int {
 		if (a.Name == "") != (b.Name == "") {
 			return strings.Compare(b.Name, a.Name)
@@ -117,6 +118,9 @@ func (v *view) memberReport(m *member) MemberReport {
 	if s := m.last(); s != nil {
 		r.fill(s.Status)
 	}
+	if quota, known := m.quota(); known {
+		r.DBQuota = &quota
+	}
 	if lag, exact, known := v.lag(m); known && exact {
 		r.Lag = &lag
 	}
@@ -138,9 +142,6 @@ func (r *MemberReport) fill(s *ops.Status) {
 	}
 	if s.DBSizeInUse > 0 {
 		r.DBInUse = &s.DBSizeInUse
-	}
-	if s.DBQuota > 0 {
-		r.DBQuota = &s.DBQuota
 	}
 	if percent, known := fragmentation(s); known {
 		r.Fragmented = &percent

@@ -62,10 +62,13 @@ func (m *member) reach() []Outcome {
 // silence is the outcome of an endpoint that gave no status. That a member at work keeps its status from this user says
 // nothing about its health.
 func silence(label string, e *Endpoint, f *Failure, text string) Outcome {
-	if f.alive() {
-		text = "answers, but tells nothing of itself"
+	switch {
+	case f.alive():
+		text = "answers at " + e.URL + ", but tells nothing of itself"
+	case f.Kind == KindError && e.Connect.Failure == nil && len(e.Statuses) > 0:
+		text = "no sound member answers"
 	}
-	if _, address, _ := strings.Cut(e.URL, "://"); !strings.Contains(f.Message, address) {
+	if _, address, _ := strings.Cut(e.URL, "://"); !strings.Contains(text+f.Message, address) {
 		text += " at " + e.URL
 	}
 	o := Outcome{

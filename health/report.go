@@ -3,6 +3,7 @@ package health
 import (
 	"time"
 
+	"github.com/etcdops/etcdops/clock"
 	"github.com/etcdops/etcdops/ops"
 )
 
@@ -55,8 +56,16 @@ type MemberReport struct {
 	Fragmented  *float64         `json:"fragmentation_percent"`
 	ReadMS      *float64         `json:"read_ms"` // slower of a linearizable and a serializable read
 	CertExpires *time.Time       `json:"certificate_expires"`
+	Clock       *ClockReport     `json:"clock"`
 	PeerURLs    []string         `json:"peer_urls"`
 	Endpoints   []EndpointReport `json:"endpoints"`
+}
+
+// ClockReport is where a member's clock stands.
+type ClockReport struct {
+	Reference bool           `json:"reference"` // the clock that the others' offsets are told against
+	Offset    clock.Interval `json:"offset"`    // in which the offset from it lies, for sure
+	Source    clock.Kind     `json:"source"`
 }
 
 // EndpointReport is how one client URL answered.
@@ -94,6 +103,7 @@ type CheckReport struct {
 	From     Origin   `json:"from"`
 	Looked   int      `json:"looked"`  // things that were looked at and are known
 	Unknown  int      `json:"unknown"` // things that could not be looked at
+	Skipped  string   `json:"skipped"` // why the check was not made at all; empty when it was
 }
 
 // Counts counts the checks by their outcome; what is merely worth knowing counts as well.
@@ -103,6 +113,7 @@ type Counts struct {
 	Warning  int `json:"warning"`
 	Critical int `json:"critical"`
 	Unknown  int `json:"unknown"`
+	Skipped  int `json:"skipped"` // not made: left out, or in need of more than was asked for
 }
 
 // Class says what the report means to a script: no quorum or nobody reached, critical or undecidable, or well. With

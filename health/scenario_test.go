@@ -102,7 +102,7 @@ func tell(r health.Report, all bool) string {
 		fmt.Fprintf(&out, "%s %s %s: %s\n", f.Severity, f.Check, f.Member, f.Message)
 	}
 	c := r.Counts
-	fmt.Fprintf(&out, "%d checks: %d ok, %d warning, %d critical, %d unknown\n", c.Total, c.OK, c.Warning, c.Critical, c.Unknown)
+	fmt.Fprintf(&out, "checks: %d warning, %d critical, %d unknown\n", c.Warning, c.Critical, c.Unknown)
 	return out.String()
 }
 
@@ -112,7 +112,7 @@ func tell(r health.Report, all bool) string {
 //
 // STATE is ok (left out), unstarted, leaderless, stale (follows an older leader), unlisted, or the kind of a failure.
 // Keys: index, applied, term, size, inuse, quota (bytes), version, storage, cluster, url, leads (the member that answers
-// at its URL), error, read (milliseconds), linear (ok or the kind of a failure), list (names in its own member list),
+// at its URL), mtls (off), error, read (milliseconds), linear (ok or the kind of a failure), list (names in its own member list),
 // downgrade, taken (microseconds at which its status was sampled). The first member that is ok leads.
 func describe(t *testing.T, input string) health.Facts {
 	t.Helper()
@@ -223,7 +223,7 @@ func (s *scenario) endpoint(l *scenarioLine) health.Endpoint {
 		e.URL = l.url()
 		return e
 	}
-	e := health.Endpoint{URL: l.url(), Given: l.id == s.lines[0].id}
+	e := health.Endpoint{URL: l.url(), Given: l.id == s.lines[0].id, WantsClient: l.text("mtls", "on") == "on"}
 	if !l.answers() {
 		e.Connect.Failure = failed(l.state)
 		return e

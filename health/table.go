@@ -15,5 +15,16 @@ func Checks() []Check {
 		storageChecks(),
 		versionChecks(),
 		latencyChecks(),
+		accessChecks(),
+		upgradeChecks(),
+		hashChecks(),
+		progressChecks(),
+		diskChecks(),
+		peerChecks(),
+		stabilityChecks(),
+		loadChecks(),
+		requestChecks(),
+		localChecks(),
+		clockChecks(),
 	)
 }
