@@ -10,6 +10,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"go.etcd.io/etcd/pkg/v3/flags"
+
+	"github.com/etcdops/etcdops/internal/suggest"
 )
 
 // additionsPrefix starts the names of the additions' variables: ETCDOPS_SERVE_GC_PERCENT.
@@ -80,7 +82,7 @@ func (set *flagSet) fillAdditions(env environment, section map[string]any) error
 func suggestAmong(fs *flag.FlagSet, key string) string {
 	var names []string
 	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-	if near := closest(key, names); near != "" {
+	if near := suggest.Nearest(key, names); near != "" {
 		return "did you mean " + near + "?"
 	}
 	slices.Sort(names)

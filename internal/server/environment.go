@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/pkg/v3/flags"
+
+	"github.com/etcdops/etcdops/internal/suggest"
 )
 
 // environment is a copy of the process's variables.
@@ -81,7 +83,7 @@ func unknownVariables(env environment, known map[string]bool) []string {
 		settings = append(settings, name)
 	}
 	for i, name := range names {
-		if near := closest(name, settings); near != "" {
+		if near := suggest.Nearest(name, settings); near != "" {
 			names[i] = fmt.Sprintf("%s (did you mean %s?)", name, near)
 		}
 	}

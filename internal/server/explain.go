@@ -120,10 +120,13 @@ func directoryExplanations() []ops.Explanation {
 			Fix:    []string{"check --data-dir", "if the directory is right, leave --initial-cluster out", "if the cluster was rebuilt: etcdops explain replace-member"},
 		},
 		{
-			Code: "ETO-3033", Title: "data of a newer etcd",
-			Cause:  "A newer minor version wrote the directory, or the running cluster is newer than this binary.",
-			Danger: "An older version can misread newer records; etcd would panic or refuse half-way.",
-			Fix:    []string{"run the newer version", "or downgrade the whole cluster first: etcdops downgrade enable VERSION"},
+			Code: "ETO-3033", Title: "data of another version of etcd",
+			Cause:  "A newer minor version wrote the directory, or one that is so much older that its log cannot be read, or the running cluster is of such a version.",
+			Danger: "A version can misread records of another; etcd would panic or refuse half-way.",
+			Fix: []string{
+				"newer: run the newer version, or downgrade the whole cluster first: etcdops downgrade enable VERSION",
+				"older: run the version that wrote the data, and go up one minor version at a time",
+			},
 		},
 		{
 			Code: "ETO-3034", Title: "not a member's data directory",

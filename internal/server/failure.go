@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"go.etcd.io/etcd/api/v3/version"
 	"go.etcd.io/etcd/server/v3/embed"
 	servererrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 
@@ -80,6 +81,10 @@ func explainFatal(cfg *embed.Config, f logging.FatalError) error {
 	case strings.Contains(text, "invalid downgrade"):
 		failure.Code, failure.Class = "ETO-3033", ops.ClassRefused
 		failure.Hint = "run the version of etcd that the cluster runs: etcdops status"
+	case strings.Contains(text, "unmarshal should never fail"):
+		failure.Code, failure.Class = "ETO-3033", ops.ClassRefused
+		failure.Err = fmt.Errorf("its log has entries that etcd %s cannot read, as a much older etcd wrote them: %w", version.Version, f)
+		failure.Hint = "run the etcd that wrote the data, and go up one minor version at a time (3.4, 3.5, 3.6, 3.7); etcdops inspect " + absolute(cfg.Dir) + " tells which it was"
 	default:
 		failure.Hint = "the lines above say what etcd did last"
 	}

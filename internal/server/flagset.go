@@ -11,6 +11,8 @@ import (
 	"go.etcd.io/etcd/pkg/v3/flags"
 	cconfig "go.etcd.io/etcd/server/v3/config"
 	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/etcdops/etcdops/internal/suggest"
 )
 
 // flagSet holds upstream's flags and our additions, bound to one configuration. The standard flag package parses, so
@@ -116,7 +118,7 @@ func (set *flagSet) suggest(name string) string {
 	if moved := formerFlag(name, names); moved != "" {
 		return moved
 	}
-	if near := closest(name, names); near != "" {
+	if near := suggest.Nearest(name, names); near != "" {
 		return "did you mean --" + near + "?"
 	}
 	return helpCommand

@@ -191,22 +191,35 @@ func judgeBootstrap(cfg *embed.Config, configured types.URLsMap, answers []peerA
 	return nil
 }
 
-// judgeJoin refuses to join when nobody answers, or when the cluster does not expect this member.
+// judgeJoin refuses to join when nobody answers, when the cluster does not expect this member, or when it knows it as one
+// that has run: upstream would start it empty under its old ID.
 func judgeJoin(cfg *embed.Config, answers []peerAnswer) error {
 	self := &membership.Member{RaftAttributes: membership.RaftAttributes{PeerURLs: types.URLs(cfg.AdvertisePeerUrls).StringSlice()}}
 	var failures []error
 	var stranger *peerAnswer
+	var ran error
+	unsure := false
 	for i, a := range answers {
+		known := slices.IndexFunc(a.members, func(m *membership.Member) bool { return sharesURL(m, self) })
 		switch {
 		case a.err != nil:
 			failures = append(failures, fmt.Errorf("%s: %w", a.url, a.err))
-		case hasHostNames(cfg.AdvertisePeerUrls), slices.ContainsFunc(a.members, func(m *membership.Member) bool { return sharesURL(m, self) }):
-			return nil // one may lag behind, so one that knows is enough
+		case known >= 0 && len(a.members[known].ClientURLs) > 0: // a member tells its client URLs when it first serves
+			ran = fmt.Errorf("the directory is empty, but %s knows this member (%s) as one that has run: its data is lost", a.url, a.members[known].ID)
+		case known >= 0:
+			return nil // one may lag behind, and still have the member that this one replaces: one that knows is enough
+		case hasHostNames(cfg.AdvertisePeerUrls):
+			unsure = true // its URL may be written in another way
 		default:
 			stranger = &answers[i]
 		}
 	}
-	if stranger != nil {
+	switch {
+	case ran != nil:
+		return refusal("ETO-3036", cfg.Dir, ran, "replace it (etcdops explain replace-member): starting it empty under its old ID would lose acknowledged writes")
+	case unsure:
+		return nil
+	case stranger != nil:
 		urls := strings.Join(self.PeerURLs, ",")
 		return refusal("ETO-3037", cfg.Dir, fmt.Errorf("cluster %s at %s does not know a member at %s", stranger.cluster, stranger.url, urls),
 			fmt.Sprintf("etcdops member add %s --peer-urls=%s on a running member first", cfg.Name, urls))

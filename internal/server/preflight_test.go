@@ -310,7 +310,10 @@ func TestLostDirectory(t *testing.T) {
 	if err := os.RemoveAll(c.Members[2].DataDir); err != nil {
 		t.Fatal(err)
 	}
-	mustRefuse(t, settings[2], refused{code: "ETO-3036", class: ops.ClassRefused, says: "its data is lost", hint: "etcdops explain replace-member"})
+	lost := refused{code: "ETO-3036", class: ops.ClassRefused, says: "its data is lost", hint: "etcdops explain replace-member"}
+	mustRefuse(t, settings[2], lost)
+	existing := append(withoutFlags(c.Members[2].CommandLine(), "initial-cluster-state"), "--initial-cluster-state=existing")
+	mustRefuse(t, parseArgs(t, existing...), lost)
 }
 
 func TestJoin(t *testing.T) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -27,6 +28,7 @@ type Options struct {
 	Logger   func(onFatal func(logging.FatalError)) *zap.Logger // nil: as the upstream log settings say
 	Handlers map[string]http.Handler                            // by path pattern, on every client URL that serves HTTP
 	Register func(*grpc.Server)                                 // further gRPC services on every client URL
+	Attach   func(*etcdserver.EtcdServer) (detach func())       // called when the member is open; detach when it begins to close
 	Notify   func(state string)                                 // told the member's state in systemd's words; nil: nobody
 	Global   bool                                               // what gRPC and others log in this process goes to the member's log too
 }
@@ -37,6 +39,7 @@ type Server struct {
 	settings *Settings
 	log      *zap.Logger
 	notify   func(state string)
+	detach   func() // ends what was attached
 
 	fatal    chan logging.FatalError // at most one is taken
 	stopping chan struct{}           // closed by the first Stop
@@ -77,6 +80,9 @@ func Start(ctx context.Context, s *Settings, opts Options) (*Server, error) {
 	srv.notify("STATUS=opening " + absolute(cfg.Dir))
 	if srv.etcd, err = srv.open(ctx, &cfg); err != nil {
 		return nil, err
+	}
+	if srv.detach = func() {}; opts.Attach != nil {
+		srv.detach = opts.Attach(srv.etcd.Server)
 	}
 	srv.notify("STATUS=listening; waiting for a quorum of the cluster")
 	go srv.watch()
@@ -238,6 +244,7 @@ func (s *Server) Stop(ctx context.Context) error {
 // close shuts down in order. etcd's Close waits for its listeners, which wait for the member to be ready or stopping: one
 // that never became ready has to be stopped first.
 func (s *Server) close() {
+	s.detach()
 	select {
 	case <-s.Ready():
 		if err := s.etcd.Server.TryTransferLeadershipOnShutdown(); err != nil {
@@ -257,6 +264,15 @@ func interrupted(what string) error {
 // IDs are the member's and its cluster's.
 func (s *Server) IDs() (ops.MemberID, ops.ClusterID) {
 	return ops.MemberID(s.etcd.Server.MemberID()), ops.ClusterID(s.etcd.Server.Cluster().ID())
+}
+
+// PeerTLS is how this member reaches the peer URLs of others, with the certificates as they are now.
+func (s *Server) PeerTLS() (*tls.Config, error) {
+	cfg := s.etcd.Config()
+	if cfg.PeerTLSInfo.Empty() {
+		return &tls.Config{MinVersion: tls.VersionTLS12}, nil // peers without TLS, or with certificates of public authorities
+	}
+	return cfg.PeerTLSInfo.ClientConfig()
 }
 
 // Log is the member's log, for what the program itself has to say.

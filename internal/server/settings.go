@@ -96,6 +96,10 @@ func (s *Settings) complete(initialCluster string) error {
 		return usageError("ETO-3004", "check settings", s.File, errors.New("a member needs URLs to listen on for peers and for clients"), helpCommand)
 	}
 	if host, err := cfg.UpdateDefaultClusterFromName(initialCluster); err == nil && host != "" {
+		// Upstream does this for every name but the default one, with which it refuses its own default.
+		if cfg.InitialCluster == initialCluster && cfg.DNSCluster == "" {
+			cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+		}
 		s.Warnings = append(s.Warnings, "advertised URLs were left at their default: using this machine's address "+host)
 	}
 	if cfg.Dir == "" {

@@ -8,54 +8,16 @@ import (
 	"unicode"
 
 	"go.etcd.io/etcd/server/v3/features"
+
+	"github.com/etcdops/etcdops/internal/suggest"
 )
-
-// closest returns the candidate that text was most likely meant to be, or "": the fewest edits, else one that starts
-// with text.
-func closest(text string, candidates []string) string {
-	if len(text) < 3 {
-		return "" // anything would be close
-	}
-	best, bestDistance := "", 2+len(text)/4
-	slices.Sort(candidates)
-	for _, candidate := range candidates {
-		if d := editDistance(text, candidate); d < bestDistance {
-			best, bestDistance = candidate, d
-		}
-	}
-	for _, candidate := range candidates {
-		if best == "" && len(text) > 4 && strings.HasPrefix(candidate, text) {
-			best = candidate
-		}
-	}
-	return best
-}
-
-// editDistance counts the insertions, deletions and substitutions between two words (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
-}
 
 // formerFlag says what became of a flag that older versions of etcd had.
 func formerFlag(name string, names []string) string {
 	switch name {
-	case "enable-v2", "discovery", "discovery-proxy", "proxy":
+	case "enable-v2":
+		return "etcd 3.6 removed it; --enable-v2-keys serves /v2/keys again, from the v3 store"
+	case "discovery", "discovery-proxy", "proxy":
 		return "etcd 3.6 removed --" + name
 	}
 	former, experimental := strings.CutPrefix(name, "experimental-")
@@ -105,7 +67,7 @@ func unread(path, section string, keys map[string]any, known []string) []string 
 			continue
 		}
 		note := fmt.Sprintf("%s: nothing reads %s%s", path, section, key)
-		if near := closest(key, known); near != "" {
+		if near := suggest.Nearest(key, known); near != "" {
 			note += " (did you mean " + near + "?)"
 		}
 		notes = append(notes, note)

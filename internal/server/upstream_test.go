@@ -262,6 +262,11 @@ func TestCompletionIsUpstreams(t *testing.T) {
 			if _, err := upstream.ec.UpdateDefaultClusterFromName(initial); err != nil {
 				t.Log(err)
 			}
+			// The one start that upstream refuses and we do not: it rewrites the URL that the default name advertises and leaves
+			// the default cluster as it was.
+			if upstream.ec.InitialCluster == initial {
+				upstream.ec.InitialCluster = upstream.ec.InitialClusterFromName(upstream.ec.Name)
+			}
 			got, err := Parse(args, nil)
 			if err != nil {
 				t.Fatal(err)
