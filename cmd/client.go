@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/etcdctl/v3/ctlv3/command"
-	"go.etcd.io/etcd/etcdutl/v3/etcdutl"
 )
 
 // upstreamExitCodes stands in the help of every command that runs upstream's code, which ends the process by itself.
@@ -22,12 +21,13 @@ unreachable, 130 interrupted.`
 func newClientCmds(a *app) []*cobra.Command {
 	get, del, snapshot := command.NewGetCommand(), command.NewDelCommand(), newSnapshotCmd(a)
 	compact := command.NewCompactionCommand()
+	defrag := command.NewDefragCommand()
 	compact.Use, compact.Aliases = "compact [options] <revision>", []string{"compaction"}
 	cmds := []*cobra.Command{
 		get, command.NewPutCommand(), del, command.NewTxnCommand(), command.NewWatchCommand(), command.NewLeaseCommand(),
 		compact, command.NewMakeMirrorCommand(),
-		command.NewMemberCommand(), command.NewEndpointCommand(), command.NewMoveLeaderCommand(), command.NewAlarmCommand(),
-		command.NewDefragCommand(), command.NewDowngradeCommand(), command.NewCheckCommand(),
+		command.NewEndpointCommand(), command.NewAlarmCommand(),
+		defrag, command.NewDowngradeCommand(), command.NewCheckCommand(),
 		command.NewLockCommand(), command.NewElectCommand(),
 		command.NewAuthCommand(), command.NewUserCommand(), command.NewRoleCommand(),
 	}
@@ -40,7 +40,10 @@ func newClientCmds(a *app) []*cobra.Command {
 	}
 	a.streamGet(get)
 	a.guardDel(del)
-	return append(cmds, snapshot)
+	a.ownDefrag(defrag)
+	member := newMemberCmd(a)
+	member.Short = shorts[member.Name()]
+	return append(cmds, snapshot, member, newMoveLeaderCmd(a))
 }
 
 // clientShorts say what each command is for; upstream's own lines name their subcommands' help instead.
@@ -56,7 +59,6 @@ func clientShorts() map[string]string {
 		"make-mirror": "Copy keys to another cluster, and go on copying their changes",
 		"member":      "List and change the members of the cluster",
 		"endpoint":    "Ask each endpoint for its health, status and hash",
-		"move-leader": "Hand leadership to another member",
 		"alarm":       "List and disarm alarms",
 		"defrag":      "Give free space of the endpoints' databases back; each blocks meanwhile",
 		"snapshot":    "Save a snapshot of a member, look at one, restore one",
@@ -68,17 +70,6 @@ func clientShorts() map[string]string {
 		"user":        "Manage users",
 		"role":        "Manage roles and their permissions",
 	}
-}
-
-// newSnapshotCmd brings etcdctl's `snapshot save` and etcdutl's `snapshot status` and `snapshot restore` together again.
-func newSnapshotCmd(a *app) *cobra.Command {
-	cmd := command.NewSnapshotCommand()
-	a.mount(cmd, a.prepareClient)
-	for _, offline := range etcdutl.NewSnapshotCommand().Commands() {
-		a.mount(offline, a.prepareOffline)
-		cmd.AddCommand(offline)
-	}
-	return cmd
 }
 
 // mount makes a command of upstream's one of ours: it runs after prepare, and its texts speak of etcdops.

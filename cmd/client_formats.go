@@ -40,10 +40,9 @@ func (a *app) upstreamFormat(cmd *cobra.Command) (string, error) {
 // upstreamFormats lists the formats that upstream's code prints the answer of a command in.
 func upstreamFormats(path string) []string {
 	formats := []string{"simple", "json"}
-	group, sub, _ := strings.Cut(path, " ")
+	group, _, _ := strings.Cut(path, " ")
 	switch {
-	case group == "downgrade", group == "move-leader":
-	case group == "member" && sub != "list":
+	case group == "downgrade":
 	case path == "user get", path == "user list", path == "auth status":
 	default:
 		formats = append(formats, "fields")

@@ -34,16 +34,6 @@ func (a *app) prepareClient(cmd *cobra.Command) error {
 	return handOver(cmd, resolved, format)
 }
 
-// prepareOffline readies a command of etcdutl's, which needs no cluster.
-func (a *app) prepareOffline(cmd *cobra.Command) error {
-	format, err := a.upstreamFormat(cmd)
-	if err != nil {
-		return err
-	}
-	fix(cmd.Root().PersistentFlags(), "write-out", format)
-	return nil
-}
-
 // handOver sets the flags that etcdctl's code reads to the resolved settings. Secrets stay in this process. The
 // variables stay for the commands that watch and lock run, but ETCDCTL_API, which etcdctl only grumbles about.
 func handOver(cmd *cobra.Command, r config.Resolved, format string) error {

@@ -31,7 +31,6 @@ func compareSteps() []step {
 	in("simple json", "endpoint hashkv --rev 3")
 	clusterSteps(in, add)
 	steps = append(steps, leaseSteps()...)
-	steps = append(steps, memberSteps()...)
 	authSteps(in, add)
 	for i, st := range steps { // told in our words
 		if st.line == "--user u:pw get /z --prefix" {
@@ -80,7 +79,7 @@ func clusterSteps(in func(formats, line string), add func(lines ...string)) {
 	in(all, "alarm list")
 	in(all, "alarm disarm")
 	in("simple json protobuf", "downgrade validate 3.6.0")
-	add("downgrade validate x", "downgrade cancel", "move-leader 1", "move-leader", "defrag", "defrag --cluster", "member remove x", "member promote 1")
+	add("downgrade validate x", "downgrade cancel", "defrag", "defrag --cluster")
 }
 
 func leaseSteps() []step {
@@ -99,17 +98,6 @@ func leaseSteps() []step {
 		{line: "lease revoke $LEASE"},
 		{line: "lease revoke 1"},
 		{line: "lease grant x"},
-	}
-}
-
-func memberSteps() []step {
-	return []step{
-		{line: "member add m2 --peer-urls http://127.0.0.1:1 --learner", learn: "ADDED", mixed: true},
-		{line: "member list -w json", mixed: true},
-		{line: "member update $ADDED --peer-urls http://127.0.0.1:2 -w json", mixed: true},
-		{line: "member promote $ADDED"},
-		{line: "member remove $ADDED"},
-		{line: "member add m2 --peer-urls x"},
 	}
 }
 

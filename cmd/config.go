@@ -61,7 +61,7 @@ func newConfigValidateCmd(a *app) *cobra.Command {
 		Use:   "validate [FILE]",
 		Short: "Check the file of contexts; what is wrong is told with its line",
 		Args:  cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			file := config.File()
 			if len(args) > 0 {
 				file = args[0]
@@ -76,8 +76,10 @@ func newConfigValidateCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.io.Out, "%s: ok, %d contexts, current: %s\n", ui.Safe(file), len(all.Contexts), dash(all.Current))
-			return err
+			return a.print(cmd, contextsDocument(file, all), func() error {
+				_, err := fmt.Fprintf(a.io.Out, "%s: ok, %d contexts, current: %s\n", ui.Safe(file), len(all.Contexts), dash(all.Current))
+				return err
+			})
 		},
 	}
 }

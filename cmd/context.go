@@ -57,7 +57,7 @@ func newContextAddCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.storeContext(c, replace, use)
+			return a.storeContext(cmd, c, replace, use)
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of a context of the same name")
@@ -66,8 +66,8 @@ func newContextAddCmd(a *app) *cobra.Command {
 }
 
 // storeContext adds a context to the file and tells so.
-func (a *app) storeContext(c config.Context, replace, use bool) error {
-	return a.editContexts(func(all *config.Contexts) (string, error) {
+func (a *app) storeContext(cmd *cobra.Command, c config.Context, replace, use bool) error {
+	return a.editContexts(cmd, func(all *config.Contexts) (string, error) {
 		if err := all.Add(c, replace); err != nil {
 			return "", err
 		}
@@ -81,22 +81,20 @@ func (a *app) storeContext(c config.Context, replace, use bool) error {
 	})
 }
 
-// editContexts changes the file of contexts and tells what was done.
-func (a *app) editContexts(edit func(*config.Contexts) (string, error)) error {
-	file := config.File()
-	all, err := config.Load(file)
+// editContexts changes the file of contexts and tells what was done: in a sentence, or as all contexts that there are now.
+func (a *app) editContexts(cmd *cobra.Command, edit func(*config.Contexts) (string, error)) error {
+	file, done := config.File(), ""
+	all, err := config.Edit(file, func(all *config.Contexts) (err error) {
+		done, err = edit(all)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	done, err := edit(all)
-	if err != nil {
+	return a.print(cmd, contextsDocument(file, all), func() error {
+		_, err := fmt.Fprintln(a.io.Out, ui.Safe(done))
 		return err
-	}
-	if err := config.Save(file, all); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(a.io.Out, ui.Safe(done))
-	return err
+	})
 }
 
 // toContext makes a context of the flags that were typed. Paths are made absolute, because contexts are used from
@@ -145,8 +143,8 @@ func newContextUseCmd(a *app) *cobra.Command {
 		Use:   "use NAME",
 		Short: "Make a context the current one",
 		Args:  exactArgs("the context's name"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.editContexts(func(all *config.Contexts) (string, error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.editContexts(cmd, func(all *config.Contexts) (string, error) {
 				return "context " + args[0] + " is current", all.Use(args[0])
 			})
 		},
@@ -159,8 +157,8 @@ func newContextRenameCmd(a *app) *cobra.Command {
 		Use:   "rename NAME NEW-NAME",
 		Short: "Give a context another name",
 		Args:  exactArgs("the context's name", "its new name"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.editContexts(func(all *config.Contexts) (string, error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.editContexts(cmd, func(all *config.Contexts) (string, error) {
 				return "context " + args[0] + " is now called " + args[1], all.Rename(args[0], args[1])
 			})
 		},
@@ -173,8 +171,8 @@ func newContextDeleteCmd(a *app) *cobra.Command {
 		Use:   "delete NAME",
 		Short: "Forget a context; the cluster and its files are not touched",
 		Args:  exactArgs("the context's name"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.editContexts(func(all *config.Contexts) (string, error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.editContexts(cmd, func(all *config.Contexts) (string, error) {
 				return "context " + args[0] + " deleted", all.Delete(args[0])
 			})
 		},

@@ -23,15 +23,19 @@ func newContextListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			doc := contextsJSON{Schema: "etcdops.contexts/v1", File: file, Current: all.Current, Contexts: all.Contexts}
-			if doc.Contexts == nil {
-				doc.Contexts = []config.Context{}
-			}
-			return a.print(cmd, doc, func() error {
+			return a.print(cmd, contextsDocument(file, all), func() error {
 				return ui.Table(a.io.Out, []string{"CURRENT", "NAME", "ENDPOINTS", "USER"}, contextRows(all))
 			})
 		},
 	}
+}
+
+func contextsDocument(file string, all *config.Contexts) contextsJSON {
+	doc := contextsJSON{Schema: "etcdops.contexts/v1", File: file, Current: all.Current, Contexts: all.Contexts}
+	if doc.Contexts == nil {
+		doc.Contexts = []config.Context{}
+	}
+	return doc
 }
 
 func contextRows(all *config.Contexts) [][]string {
@@ -107,7 +111,7 @@ certificates. It opens no connection.`,
 					return ui.Table(a.io.Out, []string{"SETTING", "VALUE"}, found.Rows())
 				})
 			}
-			return a.storeContext(found.Context(args[0]), replace, use)
+			return a.storeContext(cmd, found.Context(args[0]), replace, use)
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of a context of the same name")

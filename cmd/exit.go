@@ -16,6 +16,11 @@ type exitSilentError struct{ class ops.Class }
 
 func (e exitSilentError) Error() string { return fmt.Sprintf("exit %d", exitCode(e.class)) }
 
+// exitForeignError ends a command with a code of another program's contract after it has told everything itself.
+type exitForeignError struct{ code int }
+
+func (e exitForeignError) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
 // exitCode maps a class of failure to the documented exit code.
 func exitCode(class ops.Class) int {
 	switch class {
@@ -54,6 +59,9 @@ func classify(ctx context.Context, err error) ops.Class {
 func (a *app) finish(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
+	}
+	if foreign, ok := errors.AsType[exitForeignError](err); ok {
+		return foreign.code
 	}
 	class := classify(ctx, err)
 	code := exitCode(class)

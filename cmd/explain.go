@@ -8,11 +8,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etcdops/etcdops/backup"
+	"github.com/etcdops/etcdops/backup/archive"
+	"github.com/etcdops/etcdops/backup/pitr"
 	"github.com/etcdops/etcdops/health"
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/server"
+	"github.com/etcdops/etcdops/internal/suggest"
 	"github.com/etcdops/etcdops/internal/ui"
+	"github.com/etcdops/etcdops/internal/v2keys/v2import"
 	"github.com/etcdops/etcdops/ops"
+	"github.com/etcdops/etcdops/recovery"
+	"github.com/etcdops/etcdops/recovery/datadir"
 )
 
 // explainJSON is schema etcdops.explain/v1.
@@ -31,9 +38,9 @@ type explanationJSON struct {
 
 // explanations lists what every part of the program has to explain: codes of errors in their order, then checks.
 func explanations() []ops.Explanation {
-	codes := slices.Concat(ops.Explanations(), config.Explanations(), server.Explanations(), cmdExplanations())
+	codes := slices.Concat(ops.Explanations(), config.Explanations(), server.Explanations(), backup.Explanations(), archive.Explanations(), pitr.Explanations(), recovery.Explanations(), datadir.Explanations(), v2import.Explanations(), cmdExplanations())
 	slices.SortStableFunc(codes, func(a, b ops.Explanation) int { return strings.Compare(a.Code, b.Code) })
-	return slices.Concat(codes, health.Explanations(), topics())
+	return slices.Concat(codes, health.Explanations(), ops.Risks(), topics())
 }
 
 func newExplainCmd(a *app) *cobra.Command {
@@ -107,7 +114,7 @@ func explainable() []string {
 
 func unknownCode(cmd *cobra.Command, asked string) error {
 	hint := "etcdops explain lists all"
-	if guess := config.Nearest(asked, explainable()); guess != "" {
+	if guess := suggest.Nearest(asked, explainable()); guess != "" {
 		hint = "did you mean " + guess + "? " + hint
 	}
 	return &ops.HintError{

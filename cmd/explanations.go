@@ -8,6 +8,12 @@ import (
 // codeUsage is the code of words on the command line that cannot be understood.
 const codeUsage ops.Code = "ETO-2001"
 
+// codeGenerated is the code of files that generate leaves as they are.
+const codeGenerated ops.Code = "ETO-4195"
+
+// codeFacts is the code of files that hold no facts.
+const codeFacts ops.Code = "ETO-2030"
+
 // cmdExplanations explains the codes of the command line itself and of its questions.
 func cmdExplanations() []ops.Explanation {
 	return []ops.Explanation{
@@ -16,6 +22,18 @@ func cmdExplanations() []ops.Explanation {
 			Cause:  "A command, flag or argument does not exist, is misspelled, or is missing.",
 			Danger: "None: nothing was tried.",
 			Fix:    []string{"the same command with --help shows what it takes"},
+		},
+		{
+			Code: string(codeFacts), Title: "the file holds no facts about a cluster",
+			Cause:  "--from or --since name a file that cannot be read, or that etcdops health --record did not write.",
+			Danger: "None: nothing was asked.",
+			Fix:    []string{"write one: etcdops health --record FILE"},
+		},
+		{
+			Code: string(codeGenerated), Title: "a file that was to be generated is there and differs",
+			Cause:  "Somebody changed it, or it was generated with other settings.",
+			Danger: "None: no file was written.",
+			Fix:    []string{"without a directory the command prints what it would write: compare", "etcdops generate systemd --overwrite DIRECTORY replaces it"},
 		},
 		{
 			Code: string(codeFormat), Title: "the command does not print the format asked for",

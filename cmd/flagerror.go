@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/etcdops/etcdops/internal/config"
+	"github.com/etcdops/etcdops/internal/suggest"
 	"github.com/etcdops/etcdops/ops"
 )
 
@@ -25,9 +25,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	})
 	hint := cmd.CommandPath() + " --help"
-	guess := config.Nearest(name, names)
+	guess := suggest.Nearest(name, names)
 	if single := unknown.GetSpecifiedShortnames(); guess == "" && single != "" {
-		guess = config.Nearest(single, names) // -endpoints instead of --endpoints
+		guess = suggest.Nearest(single, names) // -endpoints instead of --endpoints
 	}
 	if guess != "" {
 		hint = "did you mean --" + guess + "? " + hint

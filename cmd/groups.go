@@ -12,12 +12,13 @@ type helpGroup struct {
 func helpGroups() []helpGroup {
 	return []helpGroup{
 		{"datastore", "Datastore", []string{"serve"}},
-		{"health", "Health", []string{"health", "status", "explain"}},
-		{"keys", "Keys", []string{"get", "put", "del", "txn", "watch", "lease", "compact", "make-mirror"}},
+		{"health", "Health", []string{"health", "status", "quorum", "clock", "explain"}},
+		{"keys", "Keys", []string{"get", "put", "del", "txn", "watch", "lease", "compact", "make-mirror", "import"}},
 		{"cluster", "Cluster", []string{"member", "endpoint", "move-leader", "alarm", "defrag", "snapshot", "downgrade", "check"}},
+		{"recovery", "Recovery", []string{"recover", "rebuild-cluster", "backup", "inspect"}},
 		{"concurrency", "Concurrency", []string{"lock", "elect"}},
 		{"auth", "Authentication", []string{"auth", "user", "role"}},
-		{"config", "Configuration", []string{"context", "config", "completion", "version", "help"}},
+		{"config", "Configuration", []string{"context", "config", "generate", "completion", "version", "help"}},
 		{"upstream", "Upstream's programs", []string{"etcd", "ctl", "utl"}},
 	}
 }

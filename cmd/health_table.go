@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/etcdops/etcdops/clock"
 	"github.com/etcdops/etcdops/health"
 	"github.com/etcdops/etcdops/internal/ui"
 )
@@ -29,7 +30,7 @@ func printHealth(s *ui.Streams, name string, r health.Report, wide bool) error {
 	if err := memberTable(s.Out, r, wide); err != nil {
 		return err
 	}
-	for _, f := range r.Findings {
+	for _, f := range merged(r) {
 		if f.Severity >= health.SeverityWarning || wide && f.Severity == health.SeverityInfo {
 			fmt.Fprintln(s.Out, findingLines(s, f, wide))
 		}
@@ -42,7 +43,37 @@ func printHealth(s *ui.Streams, name string, r health.Report, wide bool) error {
 		hidden = " (-w wide lists them)"
 	}
 	_, err := fmt.Fprintln(s.Out, countLine(r.Counts)+hidden)
+	if wide {
+		for _, line := range skippedLines(r) {
+			fmt.Fprintln(s.Out, line)
+		}
+	}
 	return err
+}
+
+// skippedLines tell which checks were not made, by their reason.
+func skippedLines(r health.Report) []string {
+	var reasons []string
+	checks := map[string][]string{}
+	for _, c := range r.Checks {
+		if c.Skipped == "" {
+			continue
+		}
+		if checks[c.Skipped] == nil {
+			reasons = append(reasons, c.Skipped)
+		}
+		checks[c.Skipped] = append(checks[c.Skipped], c.ID)
+	}
+	var lines []string
+	for _, reason := range reasons {
+		head := "not made, " + reason + ": "
+		if reason == health.NotWanted { // whoever named the others knows
+			lines = append(lines, fmt.Sprintf("%s%d checks", head, len(checks[reason])))
+			continue
+		}
+		lines = append(lines, head+ui.Wrap(strings.Join(checks[reason], ", "), len(head), ui.MaxColumns, indent))
+	}
+	return lines
 }
 
 func verdictLine(s *ui.Streams, name string, r health.Report) string {
@@ -76,7 +107,11 @@ func took(ms float64) string {
 }
 
 func countLine(c health.Counts) string {
-	return fmt.Sprintf("%d checks: %d ok, %d warning, %d critical, %d unknown", c.Total, c.OK, c.Warning, c.Critical, c.Unknown)
+	text := fmt.Sprintf("%d checks: %d ok, %d warning, %d critical, %d unknown", c.Total, c.OK, c.Warning, c.Critical, c.Unknown)
+	if c.Skipped > 0 {
+		text += fmt.Sprintf(", %d not made", c.Skipped)
+	}
+	return text
 }
 
 func colorOf(s health.Severity) ui.Color {
@@ -95,18 +130,28 @@ func colorOf(s health.Severity) ui.Color {
 // memberTable writes one line a member, and one for each endpoint that belongs to none.
 func memberTable(w io.Writer, r health.Report, wide bool) error {
 	header := []string{"MEMBER", "ROLE", "STATE", "VERSION", "LAG", "DB/QUOTA", "FRAG", "READ"}
-	certs := false
+	certs, read := false, 0
 	for _, m := range r.Members {
 		certs = certs || m.CertExpires != nil
+		if m.Clock != nil {
+			read++
+		}
 	}
+	clocks := read > 1 // one has nothing to be compared with
 	if certs {
 		header = append(header, "CERT")
+	}
+	if clocks {
+		header = append(header, "CLOCK")
 	}
 	var rows [][]string
 	for _, m := range r.Members {
 		row := append([]string{label(m, wide), m.Role, string(m.State)}, measures(m)...)
 		if certs {
 			row = append(row, daysLeft(m.CertExpires, r.TakenAt))
+		}
+		if clocks {
+			row = append(row, text(m.Clock, clockText))
 		}
 		rows = append(rows, row)
 	}
@@ -121,6 +166,14 @@ func memberTable(w io.Writer, r health.Report, wide bool) error {
 		return nil
 	}
 	return ui.Table(w, header, rows)
+}
+
+// clockText is where a member's clock stands against the others'.
+func clockText(c health.ClockReport) string {
+	if c.Reference {
+		return "ref"
+	}
+	return clock.Around(c.Offset)
 }
 
 // measures are the columns of numbers; a dash stands for what is not known.

@@ -21,7 +21,7 @@ func sampleFacts(name string) health.Facts {
 	f := health.Facts{TakenAt: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), TookUS: 8400}
 	for i, m := range members[:2] {
 		f.Endpoints = append(f.Endpoints, health.Endpoint{
-			URL:          m.ClientURLs[0],
+			URL: m.ClientURLs[0], WantsClient: true,
 			Certificate:  &health.Certificate{NotAfter: f.TakenAt.AddDate(0, 0, 211)},
 			Linearizable: &health.Answer{TookUS: 1000}, Serializable: &health.Answer{TookUS: 800},
 			Members: &health.MembersAnswer{Membership: &ops.Membership{ClusterID: 0x7b48afc4, Members: members}},
@@ -116,10 +116,32 @@ func TestHealthUsage(t *testing.T) {
 		{"status", "--member-timeout", "-1s"},
 		{"status", "-w", "fields"},
 		{"health", "--endpoints", "https://127.0.0.1:1", "--cacert", "/no/such/file"},
+		{"health", "--only", "data.hash"},
+		{"health", "--only", "quorum,disk.fsync"},
+		{"health", "--fast", "--only", "clock.skew"},
 	} {
 		if out, errOut, code := testRun(t, args...); code != 2 || out != "" || errOut == "" {
 			t.Errorf("%q: exit %d, %q, %q", args, code, out, errOut)
 		}
+	}
+}
+
+// TestHealthPlugin wants what is typed wrongly told as plugins do, also where the flags' parser finds it: exit code 2 means
+// critical to whoever runs them.
+func TestHealthPlugin(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"health", "--no-such-flag", "-w", "nagios"},
+		{"-w=nagios", "health", "--no-such-flag"},
+		{"health", "-w", "nagios", "m1"},
+		{"health", "-w", "nagios", "--only", "data.hash"},
+	} {
+		if out, errOut, code := testRun(t, args...); code != 3 || !strings.HasPrefix(out, "ETCD UNKNOWN - ") || errOut != "" {
+			t.Errorf("%q: exit %d, %q, %q", args, code, out, errOut)
+		}
+	}
+	if out, _, code := testRun(t, "health", "-w", "nagios", "--only", "raft.lag", "--endpoints", "http://127.0.0.1:1"); code != 2 {
+		t.Errorf("nobody answers: exit %d, %q", code, out)
 	}
 }
 

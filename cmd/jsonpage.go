@@ -3,14 +3,21 @@ package cmd
 import (
 	"bufio"
 	"encoding"
+	"encoding/json"
 	"fmt"
 	"io"
 	"reflect"
 	"strings"
 	"time"
 
+	"github.com/etcdops/etcdops/backup/daemon"
+	"github.com/etcdops/etcdops/clock"
 	"github.com/etcdops/etcdops/health"
+	"github.com/etcdops/etcdops/internal/node/wire"
 	"github.com/etcdops/etcdops/internal/ui"
+	"github.com/etcdops/etcdops/ops"
+	"github.com/etcdops/etcdops/recovery"
+	"github.com/etcdops/etcdops/recovery/datadir"
 )
 
 // schema is one JSON document that the program writes.
@@ -23,14 +30,43 @@ type schema struct {
 func schemas() []schema {
 	return []schema{
 		{"etcdops.health/v1", "etcdops health", health.Report{}},
+		{"etcdops.health_list/v1", "etcdops health with several contexts", healthListJSON{}},
 		{"etcdops.status/v1", "etcdops status", statusJSON{}},
+		{"etcdops.clock/v1", "etcdops clock audit", clock.Report{}},
+		{"etcdops.clock_stamp/v1", "GET /etcdops/v1/clock on the client URLs of etcdops serve", clock.Stamp{}},
+		{"etcdops.plan/v1", "etcdops recover member --dry-run, rebuild-cluster plan", recovery.Plan{}},
+		{"etcdops.event/v1", "etcdops recover member, one a line while it runs", recovery.Event{}},
+		{"etcdops.recovery/v1", "etcdops recover member, the last line", recoveryJSON{}},
+		{"etcdops.journal/v1", "each line of a journal of recover member and rebuild-cluster", recovery.Record{}},
+		{"etcdops.node_request/v1", "what a program of --via hooks reads", wire.Request{}},
+		{"etcdops.node_reply/v1", "what a program of --via hooks answers", wire.Reply{}},
+		{"etcdops.operations/v1", "etcdops recover list", operationsJSON{}},
+		{recovery.AbandonmentSchema, "etcdops recover abandon --dry-run", recovery.Abandonment{}},
+		{"etcdops.abandoned/v1", "etcdops recover abandon, the last line", abandonedJSON{}},
 		{"etcdops.facts/v1", "what a health report is judged from", health.Facts{}},
+		{"etcdops.rebuilt/v1", "etcdops rebuild-cluster apply and resume", rebuiltJSON{}},
+		{datadir.Schema, "etcdops inspect", inspectJSON{}},
+		{"etcdops.quorum/v1", "etcdops quorum", ops.Proof{}},
+		{"etcdops.change/v1", "etcdops member add, remove, promote, update; etcdops move-leader", changeJSON{}},
+		{"etcdops.change_event/v1", "the same, one a line on standard error while it runs", changeEventJSON{}},
 		{"etcdops.explain/v1", "etcdops explain", explainJSON{}},
+		{"etcdops.backup/v1", "etcdops backup create, backup show", backupJSON{}},
+		{backupEventSchema, "etcdops backup create, restore, verify, drill, get and ls, one a line on standard error while they run", backupEventJSON{}},
+		{"etcdops.backups/v1", "etcdops backup list", backupsJSON{}},
+		{"etcdops.backup_verify/v1", "etcdops backup verify", verifyJSON{}},
+		{"etcdops.backup_status/v1", "etcdops backup status", backupStatusJSON{}},
+		{"etcdops.backup_failed/v1", "posted to the webhook of etcdops backup schedule", daemon.Failure{}},
+		{"etcdops.archive_event/v1", "etcdops backup archive, a document a line", archiveEventJSON{}},
+		{"etcdops.drill/v1", "etcdops backup drill", drillJSON{}},
+		{"etcdops.prune/v1", "etcdops backup prune", pruneJSON{}},
+		{"etcdops.restore/v1", "etcdops backup restore", restoreJSON{}},
+		{"etcdops.import/v1", "etcdops import v2", importJSON{}},
 		{"etcdops.config/v1", "etcdops config view", configJSON{}},
 		{"etcdops.contexts/v1", "etcdops context list", contextsJSON{}},
 		{"etcdops.context/v1", "etcdops context show", contextJSON{}},
 		{"etcdops.found/v1", "etcdops context discover", foundJSON{}},
 		{"etcdops.version/v1", "etcdops version", versionJSON{}},
+		{"etcdops.version_skew/v1", "etcdops version --check-skew", skewJSON{}},
 		{"etcdops.error/v1", "any command that fails, on standard error", ui.ErrorJSON{}},
 	}
 }
@@ -89,6 +125,10 @@ func jsonType(t reflect.Type) (text string, nested reflect.Type) {
 		return text + " or null", nested
 	case t == reflect.TypeFor[time.Time]():
 		return "time", nil
+	case t == reflect.TypeFor[json.RawMessage]():
+		return "any JSON", nil
+	case t == reflect.TypeFor[[]byte]():
+		return "string (base64)", nil
 	case t.Implements(marshaler), reflect.PointerTo(t).Implements(marshaler):
 		return "string", nil
 	}

@@ -21,9 +21,12 @@ const (
 	programEtcdutl = "etcdutl"
 )
 
-// upstreamWords are the first words that stand for an upstream program: `etcdops ctl get k` is `etcdctl get k`.
+// upstreamWords are the first words that stand for an upstream program: `etcdops ctl get k` is `etcdctl get k`. The full names
+// work too, because an image's entry point puts our name before the one that was typed.
 func upstreamWords() map[string]string {
-	return map[string]string{"etcd": programEtcd, "ctl": programEtcdctl, "utl": programEtcdutl}
+	return map[string]string{
+		"etcd": programEtcd, "ctl": programEtcdctl, "utl": programEtcdutl, programEtcdctl: programEtcdctl, programEtcdutl: programEtcdutl,
+	}
 }
 
 // upstreamArgs finds out whether args call an upstream program, by the name of the binary (a link) or by the first word,

@@ -36,6 +36,7 @@ func TestUpstreamNames(t *testing.T) {
 				for how, got := range map[string]result{
 					"link": link.run(t, "", args...),
 					"word": word.run(t, "", append([]string{tc.word}, args...)...),
+					"name": word.run(t, "", append([]string{tc.name}, args...)...),
 				} {
 					if got := normalRun(got); got != want {
 						t.Errorf("%s %s by %s:\n%+v\nupstream:\n%+v", tc.name, line, how, got, want)

@@ -30,3 +30,21 @@ func badFormat(cmd *cobra.Command, got string, known ...string) error {
 		Err: fmt.Errorf("there is no output format %q here", got), Hint: "choose one with -w: " + strings.Join(known, ", "),
 	}
 }
+
+// wants looks for -w FORMAT among words that the flags' parser has not come to.
+func wants(format string, args []string) bool {
+	for i, arg := range args {
+		if arg == "--" {
+			return false
+		}
+		for _, name := range []string{"-w", "-o", "--write-out", "--output"} {
+			value, given := strings.CutPrefix(arg, name)
+			switch {
+			case !given:
+			case value == "" && i+1 < len(args) && args[i+1] == format, strings.TrimPrefix(value, "=") == format:
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/lazymetrics"
@@ -47,16 +49,46 @@ func run(ctx context.Context, streams *ui.Streams, args []string) int {
 	kept := *streams
 	kept.Out = out
 	a := &app{io: &kept}
-	if len(args) > 1 {
-		a.first = args[1]
-	}
+	a.first = firstWord(args[1:])
 	root := newRoot(a) //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
-	if err == nil && out.Err != nil {
-		err = &ops.HintError{Op: "write the report", Err: out.Err}
+	if a.out == "" && wants("json", args[1:]) {
+		a.out = "json" // a flag before it was wrong, and the rest was not read
+	}
+	err = a.asPlugin(err, args[1:])
+	if lost := out.Err(); err == nil && lost != nil {
+		err = &ops.HintError{Op: "write the report", Err: lost}
 	}
 	return a.finish(ctx, err)
+}
+
+// firstWord finds the command among the arguments: the first that is neither a flag nor a flag's value. It is empty where
+// a flag is not one of the connection's, which only the whole tree can read.
+func firstWord(args []string) string {
+	var conn connFlags
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for i := 0; i < len(args); i++ {
+		name, isFlag := strings.CutPrefix(args[i], "--")
+		if !isFlag {
+			if strings.HasPrefix(args[i], "-") {
+				return ""
+			}
+			return args[i]
+		}
+		if !fs.HasFlags() {
+			conn.addTo(fs)
+		}
+		name, _, complete := strings.Cut(name, "=")
+		f := fs.Lookup(name)
+		if f == nil {
+			return ""
+		}
+		if !complete && f.NoOptDefVal == "" {
+			i++
+		}
+	}
+	return ""
 }
 
 // newRoot builds the tree of commands.
@@ -87,20 +119,46 @@ func newRoot(a *app) *cobra.Command {
 	return root
 }
 
-// commands lists the tree's first level, in the order of the help page.
-func commands(a *app) []*cobra.Command {
-	cmds := []*cobra.Command{
-		newServeCmd(a),
-		newHealthCmd(a),
-		newStatusCmd(a),
-		newExplainCmd(a),
-		newContextCmd(a),
-		newConfigCmd(a),
-		newVersionCmd(a),
+// ownCommand is one of our commands of the first level, which is built when it is needed.
+type ownCommand struct {
+	name  string
+	build func(*app) *cobra.Command
+	whole bool // it writes about all commands
+}
+
+// ownCommands lists them in the order of the help page.
+func ownCommands() []ownCommand {
+	return []ownCommand{
+		{name: "serve", build: newServeCmd},
+		{name: "health", build: newHealthCmd},
+		{name: "status", build: newStatusCmd},
+		{name: "clock", build: newClockCmd},
+		{name: "quorum", build: newQuorumCmd},
+		{name: "recover", build: newRecoverCmd},
+		{name: "node-agent", build: newNodeAgentCmd},
+		{name: "explain", build: newExplainCmd},
+		{name: "backup", build: newBackupCmd},
+		{name: "import", build: newImportCmd},
+		{name: "context", build: newContextCmd},
+		{name: "config", build: newConfigCmd},
+		{name: "generate", build: newGenerateCmd, whole: true},
+		{name: "version", build: newVersionCmd},
+		{name: "rebuild-cluster", build: newRebuildCmd},
+		{name: "inspect", build: newInspectCmd},
+		{name: workerCommand, build: newInspectWorkerCmd},
 	}
-	// Building etcdctl's commands takes longer than running some of ours.
-	if a.first != "" && slices.ContainsFunc(cmds, func(c *cobra.Command) bool { return c.Name() == a.first }) {
-		return cmds
+}
+
+// commands lists the tree's first level. Building all of it takes longer than running some: a command that the line names
+// by its first word is built alone.
+func commands(a *app) []*cobra.Command {
+	own := ownCommands()
+	if i := slices.IndexFunc(own, func(c ownCommand) bool { return c.name == a.first && !c.whole }); i >= 0 {
+		return []*cobra.Command{own[i].build(a)}
+	}
+	var cmds []*cobra.Command
+	for _, c := range own {
+		cmds = append(cmds, c.build(a))
 	}
 	cmds = append(cmds, newClientCmds(a)...)
 	return append(cmds, newUpstreamCmds()...)

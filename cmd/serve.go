@@ -59,7 +59,18 @@ func newServeCmd(a *app) *cobra.Command {
 }
 
 // serveAdditions are the flags of parts that stand beside the member.
-func serveAdditions() []func(*flag.FlagSet) { return nil }
+func serveAdditions() []func(*flag.FlagSet) { return new(serveParts).flags() }
+
+// serveParts are the parts that stand beside the member, with their settings.
+type serveParts struct {
+	clock  serveClock
+	v2Keys serveV2Keys
+	backup serveBackup
+}
+
+func (p *serveParts) flags() []func(*flag.FlagSet) {
+	return []func(*flag.FlagSet){p.clock.addFlags, p.v2Keys.addFlags, p.backup.addFlags}
+}
 
 func writeServeHelp(cmd *cobra.Command) {
 	out := cmd.OutOrStdout()
@@ -80,7 +91,8 @@ func completeServe(*cobra.Command, []string, string) ([]cobra.Completion, cobra.
 func runServe(cmd *cobra.Command, a *app, args []string) error {
 	ctx := cmd.Context()
 	environ := os.Environ()
-	settings, err := server.Parse(args, environ, serveAdditions()...)
+	var parts serveParts
+	settings, err := server.Parse(args, environ, parts.flags()...)
 	if errors.Is(err, server.ErrHelp) {
 		return cmd.Help()
 	}
@@ -90,8 +102,16 @@ func runServe(cmd *cobra.Command, a *app, args []string) error {
 	if settings.Version {
 		return a.writeEtcdVersion()
 	}
+	if err := parts.clock.check(cmd); err != nil {
+		return err
+	}
+	if err := parts.backup.check(cmd); err != nil {
+		return err
+	}
 	server.TuneMemory(ctx, settings.Additions, environ)
-	options := server.Options{Notify: notifyManager, Global: true}
+	options := server.Options{Notify: notifyManager, Global: true, Handlers: parts.clock.handlers()}
+	parts.v2Keys.attach(&options)
+	parts.backup.attach(&options)
 	if !settings.LogChosen() {
 		options.Logger = a.serveLogger(settings)
 	}
@@ -99,6 +119,8 @@ func runServe(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	parts.clock.start(ctx, member)
+	parts.backup.start(ctx, member)
 	return a.follow(ctx, member, settings)
 }
 

@@ -146,7 +146,6 @@ func TestServeStoppedTwice(t *testing.T) {
 	if created := <-client.Watch(ctx, "key", clientv3.WithCreatedNotify()); created.Err() != nil {
 		t.Fatal(created.Err())
 	}
-	began := time.Now()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for running := true; running; {
@@ -157,8 +156,8 @@ func TestServeStoppedTwice(t *testing.T) {
 			running = false
 		}
 	}
-	if code, took := s.exitCode(t), time.Since(began); code != 130 || took > 4*time.Second {
-		t.Errorf("exit code %d after %v", code, took)
+	if code := s.exitCode(t); code != 130 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

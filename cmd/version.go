@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -30,11 +31,34 @@ type versionJSON struct {
 }
 
 func newVersionCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var skew skewOptions
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Version of etcdops, and of the etcd inside it",
-		Args:  cobra.NoArgs,
+		Long: `Prints the version of this program and of the etcd inside it, and connects to nothing. With --check-skew it asks all
+members for theirs and says whether they may run side by side:
+
+  SERVER   the program that the member runs
+  CLUSTER  what the members have agreed on; it goes up when the last of them has been upgraded
+  STORAGE  the form of the database file, which an older program may not be able to read (told since 3.6)
+
+etcd supports members one minor version apart, for as long as an upgrade takes. Its judgement is that of the check
+version.skew of etcdops health; other checks of versions are told, and change nothing in the exit code.
+
+Formats (-w): table, json and yaml (schemas etcdops.version/v1 and etcdops.version_skew/v1).
+
+Exit codes of --check-skew: 0 no skew, or one that is supported; 3 one that is not, or the version of a member is not known,
+or any skew with --fail-on warn; 5 no member answers; 2 usage; 130 interrupted.`,
+		Example: `  etcdops version
+  etcdops version --check-skew`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if skew.wanted {
+				return a.runSkew(cmd, skew)
+			}
+			if cmd.Flags().Changed("fail-on") || cmd.Flags().Changed("member-timeout") {
+				return usageError(cmd, errors.New("--fail-on and --member-timeout belong to --check-skew"))
+			}
 			v := readVersion()
 			return a.print(cmd, v, func() error {
 				_, err := fmt.Fprintf(a.io.Out, "etcdops %s (etcd %s)\ncommit  %s\nbuilt   %s\ngo      %s %s/%s\n",
@@ -43,6 +67,8 @@ func newVersionCmd(a *app) *cobra.Command {
 			})
 		},
 	}
+	skew.addFlags(cmd.Flags())
+	return cmd
 }
 
 // readVersion prefers the linker's stamps to the build record.
