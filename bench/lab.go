@@ -21,6 +21,7 @@ type lab struct {
 
 	atEnd   []func() error
 	million *member // holds the objects once a row has asked for them
+	three   *fleet  // the same on three members
 }
 
 // programs are the paths of what is measured.

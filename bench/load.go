@@ -82,3 +82,38 @@ func (ld load) drive(ctx context.Context, conns []*clientv3.Client, n int) ([]fl
 	}
 	return slices.Concat(took...), nil
 }
+
+// putSteadily puts values at a rate until something is done, whose error it returns. Each put is begun when it is due, whatever
+// becomes of those before it, and its latency counts from then.
+func putSteadily(ctx context.Context, endpoint string, perSecond int, done <-chan error) ([]float64, error) {
+	client, err := connect(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = client.Close() }() // every answer has been read
+	value := strings.Repeat("v", 256)
+	if _, err := client.Put(ctx, "bench/steady", value); err != nil { // connects
+		return nil, err
+	}
+	var mu sync.Mutex
+	var took []float64
+	var failed error
+	var all sync.WaitGroup
+	tick := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case err := <-done:
+			all.Wait()
+			return took, errors.Join(err, failed)
+		case due := <-tick.C:
+			all.Go(func() {
+				_, err := client.Put(ctx, fmt.Sprintf("bench/steady/%06d", n%100_000), value)
+				mu.Lock()
+				defer mu.Unlock()
+				failed = errors.Join(failed, err)
+				took = append(took, milliseconds(time.Since(due)))
+			})
+		}
+	}
+}

@@ -104,11 +104,11 @@ func TestTable(t *testing.T) {
 			t.Errorf("%q is no name, or there twice", e.name)
 		}
 		seen[e.name] = true
-		if e.title == "" || e.about == "" || len(e.sides) < 2 || e.rounds < 1 || e.prepare == nil {
+		if e.title == "" || e.about == "" || len(e.sides) == 0 || e.rounds < 1 || e.prepare == nil {
 			t.Errorf("%s is not complete", e.name)
 		}
 		for _, b := range e.bounds {
-			if e.unit(b.metric) == "" || !strings.Contains(strings.Join(e.sides, "\n"), b.side) || b.limit <= 0 {
+			if e.unit(b.metric) == "" || !strings.Contains(strings.Join(e.sides, "\n"), b.side) || b.limit < 0 || b.relative && len(e.sides) < 2 {
 				t.Errorf("%s: bound %+v is of no metric or side", e.name, b)
 			}
 		}

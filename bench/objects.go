@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,29 +25,37 @@ func (l *lab) objects(ctx context.Context) (*member, error) {
 	if l.million != nil {
 		return l.million, nil
 	}
-	c, err := l.newCluster(ctx, sideEtcd, 1)
+	m, err := l.filled(ctx, sideEtcd)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.startReady(ctx, largeQuota...); err != nil {
+		return nil, err
+	}
+	l.million = m
+	return m, nil
+}
+
+// largeQuota lets a member hold a million objects.
+var largeQuota = []string{"--quota-backend-bytes", "8589934592"} //nolint:gochecknoglobals // a constant
+
+// filled returns a member of a side's datastore that holds the objects and does not run.
+func (l *lab) filled(ctx context.Context, side string) (*member, error) {
+	c, err := l.newCluster(ctx, side, 1)
 	if err != nil {
 		return nil, err
 	}
 	l.defers(c.stop)
 	m, n := c.members[0], l.scaled(objectCount)
 	fmt.Fprintln(l.log, "write", n, "objects")
-	quota := []string{"--quota-backend-bytes", "8589934592"}
 	// Frequent snapshots and a short tail: else the restart replays all the writes and keeps them in memory.
-	if err := m.startReady(ctx, append(quota, "--snapshot-count", "100", "--snapshot-catchup-entries", "10")...); err != nil {
+	if err := m.startReady(ctx, slices.Concat(largeQuota, []string{"--snapshot-count", "100", "--snapshot-catchup-entries", "10"})...); err != nil {
 		return nil, err
 	}
 	if err := fill(ctx, m.client, n); err != nil {
 		return nil, err
 	}
-	if err := m.end(); err != nil {
-		return nil, err
-	}
-	if err := m.startReady(ctx, quota...); err != nil {
-		return nil, err
-	}
-	l.million = m
-	return m, nil
+	return m, m.end()
 }
 
 // fill writes objects 0 to n-1 in transactions, some at a time.

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // ownGroup puts a command into a process group of its own, which is killed as one when the command's context ends and
@@ -25,6 +28,29 @@ func peakOf(state *os.ProcessState) int64 {
 		return used.Maxrss * 1024
 	}
 	return 0
+}
+
+// usedCPU returns what a running process has used of the processors, to the hundredth of a second.
+func usedCPU(pid int) (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(data), ") ") // behind the name
+	fields := strings.Fields(rest)
+	const user, system, hertz = 11, 12, 100
+	if len(fields) <= system {
+		return 0, fmt.Errorf("/proc/%d/stat cannot be read", pid)
+	}
+	var ticks int64
+	for _, i := range []int{user, system} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / hertz, nil
 }
 
 // residentMemory returns the bytes that a running process holds resident.

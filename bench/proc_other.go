@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"time"
 )
 
 // ownGroup leaves the command as it is: it alone is killed when its context ends.
@@ -16,6 +17,10 @@ func dieWithParent(*exec.Cmd) {}
 
 // peakOf is unknown.
 func peakOf(*os.ProcessState) int64 { return 0 }
+
+func usedCPU(int) (time.Duration, error) {
+	return 0, errors.New("the processor time of others is measured on Linux only")
+}
 
 func residentMemory(int) (int64, error) {
 	return 0, errors.New("resident memory is measured on Linux only")

@@ -25,11 +25,11 @@ func healthCheck() experiment {
 func healthAlone() experiment {
 	return experiment{
 		name: "health-alone", title: "health of three members, beside endpoint health alone",
-		about: "One `etcdops health`, and one `etcdctl endpoint health --cluster`. Three members of upstream's, idle.",
+		about: "One `etcdops health --fast`, and one `etcdctl endpoint health --cluster`. Three members of upstream's, idle.",
 		sides: []string{sideEtcdctl, sideOps}, metrics: []metric{{wallTime, "ms"}, {cpuTime, "ms"}},
 		bounds: []bound{atMost(wallTime, sideOps, 0.8).times()},
 		rounds: 41, warmups: 2,
-		prepare: healthOf(nil, map[string][]string{sideEtcdctl: {"endpoint health --cluster"}, sideOps: {"health"}}),
+		prepare: healthOf(nil, map[string][]string{sideEtcdctl: {"endpoint health --cluster"}, sideOps: {"health --fast"}}),
 	}
 }
 
@@ -48,17 +48,42 @@ func healthHung() experiment {
 func healthRefused() experiment {
 	return experiment{
 		name: "health-refused", title: "health while a member is down",
-		about: "As health-alone, while one of the three members does not run.",
-		sides: []string{sideEtcdctl, sideOps}, metrics: []metric{{wallTime, "ms"}},
-		bounds: []bound{atMost(wallTime, sideOps, 1000)},
-		rounds: 3, warmups: 0,
-		prepare: healthOf(func(m *member) error {
-			err := m.process.Kill()
-			<-m.done
-			return err
-		}, map[string][]string{sideEtcdctl: {"endpoint health --cluster"}, sideOps: {"health"}}),
+		about: "One `etcdctl endpoint health --cluster`, and one `etcdops health`, while one of the three members does not run; and how much\n" +
+			"longer that takes than right before with three members that do.",
+		sides: []string{sideEtcdctl, sideOps}, metrics: []metric{{wallTime, "ms"}, {longer, "ms"}},
+		bounds: []bound{atMost(wallTime, sideOps, 1000), atMost(longer, sideOps, 25)},
+		rounds: 7, warmups: 1,
+		prepare: func(ctx context.Context, l *lab) (measureFunc, error) {
+			calls := map[string][]string{sideEtcdctl: {"endpoint health --cluster"}, sideOps: {"health"}}
+			whole, err := healthOf(nil, calls)(ctx, l)
+			if err != nil {
+				return nil, err
+			}
+			sick, err := healthOf(func(m *member) error {
+				err := m.process.Kill()
+				<-m.done
+				return err
+			}, calls)(ctx, l)
+			if err != nil {
+				return nil, err
+			}
+			return func(ctx context.Context, side string) (sample, error) {
+				before, err := whole(ctx, side)
+				if err != nil {
+					return nil, err
+				}
+				s, err := sick(ctx, side)
+				if err == nil {
+					s[longer] = s[wallTime] - before[wallTime]
+				}
+				return s, err
+			}, nil
+		},
 	}
 }
+
+// longer is the time that a fault adds.
+const longer = "longer than healthy"
 
 // healthOf measures calls about three members, with a follower harmed beforehand unless harm is nil.
 func healthOf(harm func(*member) error, calls map[string][]string) func(context.Context, *lab) (measureFunc, error) {

@@ -12,6 +12,7 @@ func table() []experiment {
 		writesOne(),
 		writesThree(),
 		writesSpread(),
+		v2Keys(),
 		startToReady(),
 		idleMemory(),
 		versionWall(),
@@ -19,10 +20,25 @@ func table() []experiment {
 		healthAlone(),
 		healthRefused(),
 		healthHung(),
+		healthDistant(),
+		healthMany(),
+		clockProbing(),
+		clockDate(),
 		binarySize(),
 		scanKeys(),
 		scanKeysFile(),
 		scanValues(),
+		backupCreate(),
+		backupServe(),
+		snapshotSave(),
+		snapshotStatus(),
+		snapshotStatusCold(),
+		snapshotRestore(),
+		backupVerify(),
+		pitrReplay(),
+		recoverMember(),
+		rebuildCluster(),
+		inspectDirectory(), // last of the fleet's: it stops it
 	}
 }
 
