@@ -42,6 +42,7 @@ type attempt struct {
 	gone    bool                // the connection has been closed since
 	chain   []*x509.Certificate // as served, verified or not
 	asked   bool                // the server asked for a client certificate
+	files   *tlsMaterial        // that the handshake used; nil before it
 	head    []byte              // the first bytes that came, at most headSize
 }
 
@@ -117,6 +118,18 @@ func (a *attempt) setChain(chain []*x509.Certificate) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.chain = chain
+}
+
+func (a *attempt) setFiles(m *tlsMaterial) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.files = m
+}
+
+func (a *attempt) usedFiles() *tlsMaterial {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.files
 }
 
 func (a *attempt) setAsked() {

@@ -109,34 +109,48 @@ func (l *link) dial(ctx context.Context, _ string) (net.Conn, error) {
 }
 
 // connect waits until the endpoint has answered on a connection, or an attempt has failed. An attempt under way is
-// joined; after a failed one a new one is made at once.
+// joined, but its failure with files that were replaced meanwhile is not told; after a failed one a new one is made at
+// once.
 func (l *link) connect(ctx context.Context) error {
-	conn := l.conn
-	if conn.GetState() == connectivity.Ready {
+	if l.conn.GetState() == connectivity.Ready {
 		return nil
 	}
 	a, started := l.current()
-	if a == nil {
-		conn.Connect()
-		conn.ResetConnectBackoff()
+	joined := a != nil
+	for {
+		if a == nil {
+			if a = l.begin(ctx, started); a == nil {
+				return l.gaveUp(ctx, nil)
+			}
+		}
 		select {
-		case <-started:
+		case <-a.done:
 		case <-ctx.Done():
-			return l.gaveUp(ctx, nil)
+			return l.gaveUp(ctx, a)
 		}
-		if a, _ = l.record(); a == nil {
-			return l.gaveUp(ctx, nil)
+		_, err, _ := a.result()
+		switch {
+		case err == nil:
+			return l.ready(ctx, a)
+		case !joined || !l.transport.files.replacedSince(a):
+			return l.explain(ctx, a)
 		}
+		joined = false
+		a, started = l.current()
 	}
+}
+
+// begin has gRPC make an attempt now, and returns it; nil when the context ends before.
+func (l *link) begin(ctx context.Context, started <-chan struct{}) *attempt {
+	l.conn.Connect()
+	l.conn.ResetConnectBackoff()
 	select {
-	case <-a.done:
+	case <-started:
 	case <-ctx.Done():
-		return l.gaveUp(ctx, a)
+		return nil
 	}
-	if _, err, _ := a.result(); err != nil {
-		return l.explain(ctx, a)
-	}
-	return l.ready(ctx, a)
+	a, _ := l.record()
+	return a
 }
 
 // ready waits until gRPC, which reads the answer's first frame after the record was settled, agrees.

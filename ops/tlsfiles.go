@@ -69,12 +69,28 @@ func (f *tlsFiles) get() (*tlsMaterial, error) {
 	return m, nil
 }
 
+// replacedSince reports whether the files that the attempt's handshake used, or could not load, are others by now.
+func (f *tlsFiles) replacedSince(a *attempt) bool {
+	used := a.usedFiles()
+	_, failure, _ := a.result()
+	_, unloaded := errors.AsType[*HintError](failure)
+	if used == nil && !unloaded {
+		return false // it did not come so far
+	}
+	now, err := f.get()
+	if err != nil {
+		return !unloaded
+	}
+	return now != used
+}
+
 // config builds the client's side of one handshake.
 func (f *tlsFiles) config(a *attempt) (*tls.Config, error) {
 	m, err := f.get()
 	if err != nil {
 		return nil, err
 	}
+	a.setFiles(m)
 	name := f.cfg.ServerName
 	if name == "" {
 		name = a.ep.name
