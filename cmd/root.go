@@ -31,7 +31,6 @@ type app struct {
 // Main runs the program named by args[0] and returns its exit code.
 func Main(args []string) int {
 	lazymetrics.Started()
-	postponeGC()
 	if upstream, ok := upstreamArgs(args); ok {
 		return runUpstream(upstream)
 	}

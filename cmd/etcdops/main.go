@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/etcdops/etcdops/cmd"
+	_ "github.com/etcdops/etcdops/internal/latergc" // its init spares short commands a collection
 )
 
 func main() {
