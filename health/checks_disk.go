@@ -18,11 +18,9 @@ func diskChecks() []Check {
 				"give etcd a local SSD of its own, or put the log apart: --wal-dir",
 				"cloud: a volume type with guaranteed IOPS",
 			},
-			eval: func(v *view, c Check) []Outcome {
-				return eachWindow(v, func(w window) Outcome {
-					return c.p99(w, "etcd_disk_wal_fsync_duration_seconds_bucket", "the log's fsync", "on its host: iostat -x 1; etcdops explain disk.fsync")
-				})
-			},
+			eval: ofWindow(func(c Check, w window) Outcome {
+				return c.p99(w, "etcd_disk_wal_fsync_duration_seconds_bucket", "the log's fsync", "on its host: iostat -x 1; etcdops explain disk.fsync")
+			}),
 		},
 		{
 			ID: "disk.commit", Title: "the database commits quickly", Scope: ScopeMember, Depth: DepthNormal, Window: true,
@@ -31,11 +29,9 @@ func diskChecks() []Check {
 			Cause:  "A slow disk, a large or fragmented database, or large transactions.",
 			Danger: "Applying falls behind, reads become stale and requests are refused.",
 			Fix:    []string{"on the host: iostat -x 1", "a large database: compact and defragment, one member after the other"},
-			eval: func(v *view, c Check) []Outcome {
-				return eachWindow(v, func(w window) Outcome {
-					return c.p99(w, "etcd_disk_backend_commit_duration_seconds_bucket", "the database's commits", "on its host: iostat -x 1; etcdops explain disk.commit")
-				})
-			},
+			eval: ofWindow(func(c Check, w window) Outcome {
+				return c.p99(w, "etcd_disk_backend_commit_duration_seconds_bucket", "the database's commits", "on its host: iostat -x 1; etcdops explain disk.commit")
+			}),
 		},
 		{
 			ID: "process.files", Title: "file descriptors are left", Scope: ScopeMember, Depth: DepthNormal,
@@ -52,15 +48,13 @@ func diskChecks() []Check {
 			Cause:  "Somebody defragments the member now.",
 			Danger: "Until it ends the member answers no write and applies nothing: it lags, and checks of latency fail for that reason.",
 			Fix:    []string{"wait for its end before anything else is done", "defragment one member after the other, the leader last"},
-			eval: func(v *view, c Check) []Outcome {
-				return eachMetrics(v, func(_ *member, ms Metrics) Outcome {
-					o := c.gauge(ms, "etcd_disk_defrag_inflight", "defragmentations running", "")
-					if o.Severity == SeverityOK && o.Value != "0" {
-						o.Severity, o.Message = SeverityInfo, "is being defragmented: until that ends it applies nothing"
-					}
-					return o
-				})
-			},
+			eval: ofMetrics(func(c Check, ms Metrics) Outcome {
+				o := c.gauge(ms, "etcd_disk_defrag_inflight", "defragmentations running", "")
+				if o.Severity == SeverityOK && o.Value != "0" {
+					o.Severity, o.Message = SeverityInfo, "is being defragmented: until that ends it applies nothing"
+				}
+				return o
+			}),
 		},
 	}
 }

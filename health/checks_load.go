@@ -12,11 +12,9 @@ func loadChecks() []Check {
 			Cause:  "More writes than the disks of a majority take, or no leader.",
 			Danger: "Writes wait, and time out when the queue grows.",
 			Fix:    []string{"find the clients that write most", "look at disk.fsync: etcdops health --deep"},
-			eval: func(v *view, c Check) []Outcome {
-				return eachMetrics(v, func(_ *member, ms Metrics) Outcome {
-					return c.gauge(ms, "etcd_server_proposals_pending", "proposals wait", "look at its disk; etcdops explain proposals.pending")
-				})
-			},
+			eval: ofMetrics(func(c Check, ms Metrics) Outcome {
+				return c.gauge(ms, "etcd_server_proposals_pending", "proposals wait", "look at its disk; etcdops explain proposals.pending")
+			}),
 		},
 		{
 			ID: "proposals.failed", Title: "writes do not fail", Scope: ScopeMember, Depth: DepthNormal, Window: true,
@@ -24,11 +22,9 @@ func loadChecks() []Check {
 			Cause:  "Elections, a lost quorum, or writes that take longer than their time limit.",
 			Danger: "Clients see errors for writes of which some may have been carried out.",
 			Fix:    []string{"look at quorum and leader.changes first"},
-			eval: func(v *view, c Check) []Outcome {
-				return eachWindow(v, func(w window) Outcome {
-					return c.rate(w, "etcd_server_proposals_failed_total", "proposals failed", "etcdops explain proposals.failed", nil)
-				})
-			},
+			eval: ofWindow(func(c Check, w window) Outcome {
+				return c.rate(w, "etcd_server_proposals_failed_total", "proposals failed", "etcdops explain proposals.failed", nil)
+			}),
 		},
 		{
 			ID: "apply.slow", Title: "writes are applied quickly", Scope: ScopeMember, Depth: DepthNormal, Window: true,
@@ -45,12 +41,10 @@ func loadChecks() []Check {
 			Cause:  "The member's way to the leader is slow or broken, or the leader cannot reach a majority.",
 			Danger: "Linearizable reads through this member wait or fail.",
 			Fix:    []string{"look at peer.roundtrip and quorum"},
-			eval: func(v *view, c Check) []Outcome {
-				return eachWindow(v, func(w window) Outcome {
-					return c.rising(w, "confirmations of reads were slow or failed", "etcdops explain read.index",
-						"etcd_server_slow_read_indexes_total", "etcd_server_read_indexes_failed_total")
-				})
-			},
+			eval: ofWindow(func(c Check, w window) Outcome {
+				return c.rising(w, "confirmations of reads were slow or failed", "etcdops explain read.index",
+					"etcd_server_slow_read_indexes_total", "etcd_server_read_indexes_failed_total")
+			}),
 		},
 	}
 }
@@ -101,7 +95,7 @@ func evalSlowApply(v *view, c Check) []Outcome {
 		all, alsoKnown := increase(w.before, w.now, "etcd_server_proposals_applied_total", nil)
 		switch {
 		case !known || !alsoKnown:
-			return Outcome{Severity: SeverityUnknown, Message: "it has no metric etcd_server_slow_apply_total"}
+			return lacks("etcd_server_slow_apply_total")
 		case slow == 0:
 			return Outcome{Value: "0%", Message: "none of " + decimal(all) + " entries was slow to apply " + w.over()}
 		}
@@ -165,7 +159,7 @@ func evalFailures(v *view, c Check) []Outcome {
 		methods, known := map[string]bool{}, false
 		w.now.each(metric, func(s Sample) { methods[s.label("grpc_method")], known = true, true })
 		if !known {
-			return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + metric}
+			return lacks(metric)
 		}
 		worst := Outcome{Value: "0%", Message: "fewer than 10 requests of a kind failed " + w.over()}
 		for _, method := range sortedKeys(methods) {
@@ -195,7 +189,7 @@ func evalSlowWatchers(v *view, _ Check) []Outcome {
 	return eachMetrics(v, func(m *member, ms Metrics) Outcome {
 		n, known := ms.value(slow)
 		if !known {
-			return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + slow}
+			return lacks(slow)
 		}
 		events, _ := ms.value(pending)
 		if n == 0 && events == 0 {

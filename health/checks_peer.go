@@ -69,12 +69,10 @@ func stabilityChecks() []Check {
 			Cause:  "The leader is overloaded: its disk is slow, or it gets too little CPU.",
 			Danger: "Followers that hear no heartbeat start an election.",
 			Fix:    []string{"look at the disk and CPU of the leader's host", "move the leadership away meanwhile: etcdops move-leader ID"},
-			eval: func(v *view, c Check) []Outcome {
-				return eachWindow(v, func(w window) Outcome {
-					return c.rising(w, "heartbeats were late", "look at its disk and CPU; etcdops explain leader.heartbeats",
-						"etcd_server_heartbeat_send_failures_total")
-				})
-			},
+			eval: ofWindow(func(c Check, w window) Outcome {
+				return c.rising(w, "heartbeats were late", "look at its disk and CPU; etcdops explain leader.heartbeats",
+					"etcd_server_heartbeat_send_failures_total")
+			}),
 		},
 	}
 }
@@ -145,7 +143,7 @@ func evalActivePeers(v *view, _ Check) []Outcome {
 		case !seen && len(v.members) == 1:
 			return Outcome{Message: "a single member has no peer"}
 		case !seen:
-			return Outcome{Severity: SeverityUnknown, Message: "it has no metric etcd_network_known_peers"}
+			return lacks("etcd_network_known_peers")
 		case len(missing) == 0:
 			return Outcome{Message: "is connected to every peer that answers"}
 		}
@@ -166,7 +164,7 @@ func evalLeaderChanges(v *view, c Check) []Outcome {
 	return eachMetrics(v, func(m *member, ms Metrics) Outcome {
 		total, known := ms.value(metric)
 		if !known {
-			return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + metric}
+			return lacks(metric)
 		}
 		if total < c.Limits.Warn {
 			return Outcome{Value: decimal(total), Message: decimal(total) + " changes since it started"}

@@ -100,7 +100,7 @@ func evalCompaction(v *view, c Check) []Outcome {
 		}
 		compact, known := a.Metrics.value(metric)
 		if !known {
-			return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + metric}
+			return lacks(metric)
 		}
 		history := max(0, float64(s.Status.Revision)-max(compact, 0))
 		shown := strconv.FormatFloat(history, 'f', 0, 64)

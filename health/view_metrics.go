@@ -52,6 +52,24 @@ func eachWindow(v *view, fn func(window) Outcome) []Outcome {
 	})
 }
 
+// ofMetrics and ofWindow evaluate checks that look at each member's metrics, or at its window, alone.
+func ofMetrics(judge func(Check, Metrics) Outcome) func(*view, Check) []Outcome {
+	return func(v *view, c Check) []Outcome {
+		return eachMetrics(v, func(_ *member, ms Metrics) Outcome { return judge(c, ms) })
+	}
+}
+
+func ofWindow(judge func(Check, window) Outcome) func(*view, Check) []Outcome {
+	return func(v *view, c Check) []Outcome {
+		return eachWindow(v, func(w window) Outcome { return judge(c, w) })
+	}
+}
+
+// lacks is the outcome of a member without a metric.
+func lacks(metric string) Outcome {
+	return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + metric}
+}
+
 // windowOf returns what is known of a member at two moments, or why it is not known.
 func (v *view) windowOf(m *member) (w window, reason string) {
 	a, reason := m.scraped()
@@ -96,7 +114,7 @@ func span(seconds float64) string {
 func (c Check) p99(w window, metric, what, next string) Outcome {
 	buckets := histogram(w.before, w.now, metric, "")[""]
 	if len(buckets) == 0 {
-		return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + metric}
+		return lacks(metric)
 	}
 	seconds, total := quantile99(buckets)
 	if total == 0 {
@@ -126,7 +144,7 @@ func (c Check) rising(w window, what, next string, metrics ...string) Outcome {
 		total, told = total+by, told || known
 	}
 	if !told {
-		return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + metrics[0]}
+		return lacks(metrics[0])
 	}
 	o := Outcome{Value: decimal(total), Message: decimal(total) + " " + what + " " + w.over()}
 	if total > 0 {
@@ -139,7 +157,7 @@ func (c Check) rising(w window, what, next string, metrics ...string) Outcome {
 func (c Check) rate(w window, metric, what, next string, keep func(Sample) bool) Outcome {
 	by, known := increase(w.before, w.now, metric, keep)
 	if !known {
-		return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + metric}
+		return lacks(metric)
 	}
 	perSecond := by / w.seconds
 	shown := decimal(perSecond) + "/s"
@@ -150,7 +168,7 @@ func (c Check) rate(w window, metric, what, next string, keep func(Sample) bool)
 func (c Check) gauge(ms Metrics, metric, what, next string) Outcome {
 	n, known := ms.value(metric)
 	if !known {
-		return Outcome{Severity: SeverityUnknown, Message: "it has no metric " + metric}
+		return lacks(metric)
 	}
 	return c.graded(n, decimal(n), decimal(n)+" "+what, next)
 }
