@@ -119,9 +119,7 @@ func TestPowerCutAfterSaved(t *testing.T) {
 // secret is in its arguments, its environment, its output or any file that it leaves or has open. A user who may not write to
 // the repository is told so.
 func TestLongSecretsAndPermissions(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	t.Parallel()
 	program := buildProgram(t)
 	const password, phrase, value = "canary-password", "canary-phrase", "canary-value"

@@ -19,9 +19,7 @@ import (
 // TestLongCreateSurvivesKills kills `backup create` at moments drawn by lot: what is listed is whole, the next run goes
 // well, and the debris is swept.
 func TestLongCreateSurvivesKills(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("set ETCDOPS_LONG=1 to run it (make faults)")
-	}
+	clustertest.Long(t)
 	program := buildProgram(t)
 	l := newLab(t, clustertest.Options{})
 	l.put(t, 300, 100_000)

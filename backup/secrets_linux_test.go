@@ -26,9 +26,7 @@ import (
 // secret key of S3 nor the age identity, which the program reads from files, is in what it prints, in the arguments or the environment
 // of it and its children, in what they have open, or in what they leave.
 func TestLongKeysStayOut(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	t.Parallel()
 	program := buildProgram(t)
 	l := newLab(t, clustertest.Options{})

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/etcdops/etcdops/clock"
+	"github.com/etcdops/etcdops/internal/clustertest/golden"
 )
 
 // TestScenarios judges the readings described in testdata: each golden file tells what it shows.
@@ -20,26 +21,22 @@ import (
 // The command's argument limit= is the limit.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
+	golden.Run(t, "testdata/scenarios", func(t *testing.T, d *datadriven.TestData) string {
 		t.Helper()
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			limit := time.Second
-			if d.HasArg("limit") {
-				var text string
-				d.ScanArgs(t, "limit", &text)
-				limit = duration(t, text)
-			}
-			report := clock.Evaluate(scene(t, d.Input), limit)
-			if d.Cmd == "json" {
-				text, err := json.MarshalIndent(report, "", "  ")
-				if err != nil {
-					t.Fatal(err)
-				}
-				return string(text) + "\n"
-			}
+		limit := time.Second
+		if d.HasArg("limit") {
+			var text string
+			d.ScanArgs(t, "limit", &text)
+			limit = duration(t, text)
+		}
+		report := clock.Evaluate(scene(t, d.Input), limit)
+		switch d.Cmd {
+		case "audit":
 			return told(report)
-		})
+		case "json":
+			return golden.JSON(t, report)
+		}
+		return golden.Unknown(t, d)
 	})
 }
 

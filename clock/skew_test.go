@@ -14,19 +14,12 @@ import (
 	"github.com/etcdops/etcdops/internal/clustertest"
 )
 
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("builds the standard library and the server anew the first time: ETCDOPS_LONG=1 (make faults) runs it")
-	}
-}
-
 const ms = time.Millisecond
 
 // TestLongSkewedMembers audits members whose clocks are wrong by what the test says.
 func TestLongSkewedMembers(t *testing.T) {
 	t.Parallel()
-	long(t)
+	clustertest.Long(t)
 	c := clustertest.New(t, clustertest.Options{Size: 3, TLS: true, Skew: []time.Duration{0, 2500 * ms, -700 * ms}})
 	opts := clock.Options{TLS: c.ClientTLS(t), Samples: 200}
 	set := func(offsets ...time.Duration) {
@@ -75,7 +68,7 @@ func TestLongSkewedMembers(t *testing.T) {
 // TestLongSkewedOperator sets the clock of the machine that audits, while it does.
 func TestLongSkewedOperator(t *testing.T) {
 	t.Parallel()
-	long(t)
+	clustertest.Long(t)
 	c := clustertest.New(t, clustertest.Options{Kinds: []clustertest.Kind{clustertest.KindServe, clustertest.KindServe}, Skew: []time.Duration{0, 400 * ms}})
 	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", c.Members[0].PID()))
 	if err != nil {

@@ -2,7 +2,6 @@ package cmd_test
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,9 +18,7 @@ import (
 // TestLongSchedulersPartitioned has three members take backups, each in its turn, and cuts whichever is elected off the others, then
 // stops it, and has it come back while another one is elected: each slot has exactly one backup, and none is damaged.
 func TestLongSchedulersPartitioned(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "repo")
 	c := clustertest.NewUnstarted(t, clustertest.Options{Kind: clustertest.KindServe, Size: 3})

@@ -2,7 +2,6 @@ package health_test
 
 import (
 	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -135,7 +134,7 @@ func TestClockKernel(t *testing.T) {
 func TestClockOfMembers(t *testing.T) {
 	t.Parallel()
 	c := clustertest.New(t, clustertest.Options{Size: 3, TLS: true})
-	cfg := ops.Config{Endpoints: c.Endpoints()[:1], TLS: ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}}
+	cfg := ops.Config{Endpoints: c.Endpoints()[:1], TLS: tlsOf(c)}
 	see := func(depth health.Depth) health.Report {
 		t.Helper()
 		facts, err := health.Collect(clustertest.Context(t, limit), cfg, health.Options{Bound: 10 * time.Second, Depth: depth})
@@ -170,9 +169,7 @@ func TestClockOfMembers(t *testing.T) {
 // TestLongClockSkewed finds a wrong clock beside all else.
 func TestLongClockSkewed(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("builds the standard library and the server anew the first time: ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	c := clustertest.New(t, clustertest.Options{Size: 3, Skew: []time.Duration{0, 2500 * time.Millisecond, -700 * time.Millisecond}})
 	facts, err := health.Collect(clustertest.Context(t, limit), at(c.Endpoints()...), health.Options{Bound: 10 * time.Second, Depth: health.DepthNormal})
 	if err != nil {

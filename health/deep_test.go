@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -103,7 +102,7 @@ func TestEverythingIsSeen(t *testing.T) {
 	t.Parallel()
 	c := clustertest.New(t, clustertest.Options{Size: 3, TLS: true, Args: []string{"--metrics=extensive"}})
 	cfg := at(c.Endpoints()...)
-	cfg.TLS = ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}
+	cfg.TLS = tlsOf(c)
 	first := collect(t, cfg, patient(health.DepthNormal))
 	start := time.Now()
 	stop := write(t, c, 4)
@@ -138,16 +137,8 @@ func TestHashesUnderLoad(t *testing.T) {
 // TestLongHashesUnderLoad does so a hundred times.
 func TestLongHashesUnderLoad(t *testing.T) {
 	t.Parallel()
-	long(t)
+	clustertest.Long(t)
 	hashesUnderLoad(t, 100)
-}
-
-// long skips tests that take too long for the plain suite.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("takes long: ETCDOPS_LONG=1 (make faults) runs it")
-	}
 }
 
 func hashesUnderLoad(t *testing.T, rounds int) {

@@ -15,7 +15,7 @@ import (
 // and more is free, and that is told with the command that gives it back. After that command nothing is told.
 func TestLongFragmentation(t *testing.T) {
 	t.Parallel()
-	long(t)
+	clustertest.Long(t)
 	c := clustertest.New(t, clustertest.Options{})
 	m := c.Members[0]
 	ctx, client := clustertest.Context(t, 4*limit), c.Client(t)

@@ -141,7 +141,7 @@ func TestHostileMember(t *testing.T) {
 		m.Args = append(m.Args, "--advertise-client-urls="+m.ClientURL+","+spy)
 		c.Start(t)
 		cfg := at(m.ClientURL)
-		cfg.TLS = ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}
+		cfg.TLS = tlsOf(c)
 		cfg.Auth = ops.Auth{Token: "secret"}
 		r := look(t, cfg)
 		for _, e := range r.Members[0].Endpoints {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/etcdops/etcdops/health"
 	"github.com/etcdops/etcdops/internal/clustertest"
-	"github.com/etcdops/etcdops/ops"
 )
 
 // TestLearnerHash wants a learner's data compared too, which tells its hash to peers only, and a learner that differs named
@@ -22,7 +21,7 @@ func TestLearnerHash(t *testing.T) {
 	put(t, c.Client(t), 20, "key")
 	learner := c.AddMember(t, clustertest.KindEtcd, true)
 	cfg := at(c.Endpoints()...)
-	cfg.TLS = ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}
+	cfg.TLS = tlsOf(c)
 	compared := func() (r health.Report) {
 		until(t, "hashes of both", func(context.Context) (bool, error) { // it may be catching up
 			r = judge(t, collect(t, cfg, patient(health.DepthDeep)), nil) //nolint:contextcheck // it has a limit of its own

@@ -41,6 +41,11 @@ func lookFor(ctx context.Context, t *testing.T, cfg ops.Config, bound time.Durat
 
 func at(endpoints ...string) ops.Config { return ops.Config{Endpoints: endpoints} }
 
+// tlsOf is what a client of c needs.
+func tlsOf(c *clustertest.Cluster) ops.TLS {
+	return ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}
+}
+
 // member returns the report's line about the member of that name.
 func member(t *testing.T, r health.Report, name string) health.MemberReport {
 	t.Helper()
@@ -333,7 +338,7 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	c := clustertest.New(t, clustertest.Options{TLS: true, Size: 3})
 	cfg := at(c.Endpoints()...)
-	cfg.TLS = ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}
+	cfg.TLS = tlsOf(c)
 	r := look(t, cfg)
 	want(t, r, health.SeverityOK)
 	if end := r.Members[0].CertExpires; end == nil || !end.After(r.TakenAt) {

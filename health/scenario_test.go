@@ -1,7 +1,6 @@
 package health_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,29 +10,26 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/etcdops/etcdops/health"
+	"github.com/etcdops/etcdops/internal/clustertest/golden"
 	"github.com/etcdops/etcdops/ops"
 )
 
 // TestScenarios evaluates the clusters described in testdata: each golden file tells what it shows.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
+	golden.Run(t, "testdata/scenarios", func(t *testing.T, d *datadriven.TestData) string {
 		t.Helper()
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			switch d.Cmd {
-			case "health":
-				return tell(health.Evaluate(describe(t, d.Input), health.Policy{}), d.HasArg("all"))
-			case "json":
-				return indented(t, health.Evaluate(describe(t, d.Input), health.Policy{}))
-			case "facts":
-				return indented(t, describe(t, d.Input))
-			case "majorities":
-				return majorities(t)
-			}
-			t.Fatalf("%s: unknown command %q", d.Pos, d.Cmd)
-			return ""
-		})
+		switch d.Cmd {
+		case "health":
+			return tell(health.Evaluate(describe(t, d.Input), health.Policy{}), d.HasArg("all"))
+		case "json":
+			return golden.JSON(t, health.Evaluate(describe(t, d.Input), health.Policy{}))
+		case "facts":
+			return golden.JSON(t, describe(t, d.Input))
+		case "majorities":
+			return majorities(t)
+		}
+		return golden.Unknown(t, d)
 	})
 }
 
@@ -59,15 +55,6 @@ func majorities(t *testing.T) string {
 		}
 	}
 	return out.String()
-}
-
-func indented(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text) + "\n"
 }
 
 func verdict(r health.Report) string {

@@ -70,7 +70,7 @@ func TestEachFailureHasItsName(t *testing.T) {
 		c.Members[0].Launch(t)
 		return c.Members[0].ClientURL + "|" + c.TLS.CACert
 	}
-	good := ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}
+	good := tlsOf(c)
 	other := pki.NewCA(t, pki.CAOptions{Dir: t.TempDir(), Name: "another"})
 	silent := silentListener(t)
 	seen := map[ops.Code]string{}

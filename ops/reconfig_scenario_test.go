@@ -1,7 +1,6 @@
 package ops_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/etcdops/etcdops/internal/clustertest/golden"
 	"github.com/etcdops/etcdops/ops"
 )
 
@@ -18,28 +18,20 @@ import (
 // what it shows.
 func TestReconfigScenarios(t *testing.T) {
 	t.Parallel()
-	datadriven.Walk(t, "testdata/reconfig", func(t *testing.T, path string) {
+	golden.Run(t, "testdata/reconfig", func(t *testing.T, d *datadriven.TestData) string {
 		t.Helper()
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			switch d.Cmd {
-			case "check":
-				return check(t, d)
-			case "json":
-				p, _ := prove(t, d)
-				text, err := json.MarshalIndent(p, "", "  ")
-				if err != nil {
-					t.Fatal(err)
-				}
-				return string(text) + "\n"
-			case "majorities":
-				return majorityTable(t)
-			case "strict":
-				return strictTable(t, d)
-			}
-			t.Fatalf("%s: unknown command %q", d.Pos, d.Cmd)
-			return ""
-		})
+		switch d.Cmd {
+		case "check":
+			return check(t, d)
+		case "json":
+			p, _ := prove(t, d)
+			return golden.JSON(t, p)
+		case "majorities":
+			return majorityTable(t)
+		case "strict":
+			return strictTable(t, d)
+		}
+		return golden.Unknown(t, d)
 	})
 }
 

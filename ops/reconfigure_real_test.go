@@ -17,11 +17,7 @@ import (
 // opened connects to all members of a cluster, without waiting for any.
 func opened(t *testing.T, c *clustertest.Cluster) *ops.Cluster {
 	t.Helper()
-	cfg := ops.Config{Endpoints: c.Endpoints()}
-	if c.TLS != nil {
-		cfg.TLS = ops.TLS{CACert: c.TLS.CACert, Cert: c.TLS.ClientCert, Key: c.TLS.ClientKey}
-	}
-	cluster, err := ops.Open(cfg)
+	cluster, err := ops.Open(clientOf(c))
 	if err != nil {
 		t.Fatal(err)
 	}

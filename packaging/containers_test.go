@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/etcdops/etcdops/internal/clustertest"
 )
 
 // containerPage is docs/containers.md, whose blocks are run with other names, addresses and directories.
@@ -128,9 +130,7 @@ func (p *containerPage) destroy(n int) {
 // TestLongImageDisasters carries docs/containers.md out: a member that was killed and lost its disk is recovered, then the cluster is
 // rebuilt after two are destroyed.
 func TestLongImageDisasters(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("starts three containers, recovers one and rebuilds all: ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	if os.Geteuid() != 0 {
 		t.Skip("members' directories are of the containers' user: only root may work on them")
 	}

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/etcdops/etcdops/internal/clustertest"
 )
 
 // podNetwork runs the pods of the StatefulSet as containers, with what the kubelet would give them: settings, names, volumes that
@@ -99,9 +100,7 @@ func (p *podNetwork) healthy() {
 // TestLongImageStatefulSet starts the members as the manifests of Kubernetes say, loses the volume of one, and replaces that member
 // with the commands of docs/kubernetes.md.
 func TestLongImageStatefulSet(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("starts three containers and replaces one: ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	p := newPodNetwork(t)
 	pods := []string{"etcd-0", "etcd-1", "etcd-2"}
 	for _, pod := range pods {

@@ -2,7 +2,6 @@ package recovery_test
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -175,9 +174,7 @@ func (l *lab) rejoin(t *testing.T) {
 
 // TestLongAbandonAnywhere gives an operation up after a kill at boundaries of its journal, and kills the one who gives up too.
 func TestLongAbandonAnywhere(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("takes a minute: ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3})
 	judge := l.write(t, l.Members[0], l.Members[1])
 	for _, c := range []struct {

@@ -16,9 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/clustertest/ledger"
 	"github.com/etcdops/etcdops/internal/node/process"
 	"github.com/etcdops/etcdops/ops"
@@ -61,34 +60,13 @@ func newLabOn(t *testing.T, opts clustertest.Options, prepare func(*lab)) *lab {
 	dir := t.TempDir()
 	for _, m := range l.Members {
 		l.specs[m.Name] = filepath.Join(dir, m.Name+".yaml")
-		l.writeSpec(t, m)
+		fixture.WriteSpec(t, l.specs[m.Name], m)
 	}
 	l.WaitLeader(t, l.Members...)
 	return l
 }
 
-func (l *lab) writeSpec(t *testing.T, m *clustertest.Member) {
-	t.Helper()
-	command, env := m.Spec()
-	text, err := yaml.Marshal(process.Spec{Command: command, Env: env, Log: m.LogFile})
-	if err == nil {
-		err = recovery.WriteFile(l.specs[m.Name], text, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (l *lab) config() ops.Config {
-	cfg := ops.Config{Endpoints: l.Endpoints()}
-	if l.TLS != nil {
-		cfg.TLS = ops.TLS{CACert: l.TLS.CACert, Cert: l.TLS.ClientCert, Key: l.TLS.ClientKey}
-	}
-	if l.Auth != nil {
-		cfg.Auth = ops.Auth{User: "root", Password: l.Auth.RootPassword}
-	}
-	return cfg
-}
+func (l *lab) config() ops.Config { return fixture.Config(l.Cluster) }
 
 func (l *lab) node(name string) *process.Node { return process.New(l.specs[name]) }
 
@@ -268,13 +246,13 @@ func (l *lab) operate(t *testing.T, o order) ([]string, error) {
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-			return strings.Fields(string(out)), errKilled
-		}
+	switch {
+	case fixture.Killed(err):
+		return strings.Fields(string(out)), errKilled
+	case err != nil:
 		return nil, fmt.Errorf("%w: %s", err, said.String())
 	}
-	return strings.Fields(string(out)), err
+	return strings.Fields(string(out)), nil
 }
 
 // recover recovers in this process, within a limit.
@@ -286,47 +264,10 @@ func (l *lab) recover(t *testing.T, o order, change func(*recovery.MemberRun)) e
 // write runs a writer with a ledger through the given members until the returned function is called, which judges.
 func (l *lab) write(t *testing.T, members ...*clustertest.Member) (judge func()) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "ledger")
-	book, err := ledger.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var targets []ledger.Target
-	for _, m := range members {
-		targets = append(targets, ledger.Target{Name: m.Name, Client: m.Client(t)})
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	var writing sync.WaitGroup
-	var failed error
-	writing.Go(func() { failed = ledger.Write(ctx, book, targets, ledger.Options{Workers: 2, Seed: 1}) })
-	t.Cleanup(func() { stop(); writing.Wait() })
+	stop := fixture.Record(t, ledger.Options{Workers: 2, Seed: 1}, members...)
 	return func() {
 		t.Helper()
-		stop()
-		writing.Wait()
-		if err := errors.Join(failed, book.Close()); err != nil {
-			t.Fatal(err)
-		}
-		entries, err := ledger.Load(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx := clustertest.Context(t, time.Minute)
-		report, err := ledger.Check(ctx, l.Client(t), "ledger/", entries)
-		if err == nil {
-			err = report.Err()
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		var all []ledger.Target
-		for _, m := range l.Members {
-			all = append(all, ledger.Target{Name: m.Name, Client: m.Client(t)})
-		}
-		if err := ledger.EqualHashes(ctx, all); err != nil {
-			t.Error(err)
-		}
-		t.Log(report)
+		fixture.Prove(t, l.Cluster, stop())
 	}
 }
 

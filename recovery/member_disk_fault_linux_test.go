@@ -20,7 +20,7 @@ import (
 // TestFaultDiskFull: the target has a disk of its own. Too small for the data it is refused; filled while the new member
 // arrives on it, the member is taken back, and once there is room the run goes on.
 func TestFaultDiskFull(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	const size, database = 600 << 20, 40
 	var disk string
 	l := newLabOn(t, clustertest.Options{Size: 3}, func(l *lab) {

@@ -15,7 +15,7 @@ import (
 // TestFaultLearnerStalls: the network between the new member and all others breaks while it is filled. It is taken back, the
 // others have their majority all the time, and once the network is mended the run goes on.
 func TestFaultLearnerStalls(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3})
 	judge := l.write(t, l.Members[0], l.Members[1])
 	l.kill(t, "m3")
@@ -76,7 +76,7 @@ func (l *lab) takenBack(t *testing.T) {
 // TestFaultPartitionedLeader: the leader is cut off from the others, which elect another; clients still reach both sides. As a
 // survivor it makes every plan be refused; as the target it is replaced.
 func TestFaultPartitionedLeader(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3})
 	old := l.WaitLeader(t, l.Members...)
 	var rest []*clustertest.Member
@@ -109,7 +109,7 @@ func TestFaultPartitionedLeader(t *testing.T) {
 
 // TestFaultOneWayPartition: a follower hears nobody, or nobody hears it. It answers clients, and its vote cannot be counted on.
 func TestFaultOneWayPartition(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3})
 	leader := l.WaitLeader(t, l.Members...)
 	var follower, other *clustertest.Member

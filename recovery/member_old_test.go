@@ -1,7 +1,6 @@
 package recovery_test
 
 import (
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -11,9 +10,7 @@ import (
 
 // TestLongRecoverOldServers recovers a member among servers of 3.4, the oldest that know learners: the same plan, nothing lost.
 func TestLongRecoverOldServers(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	if _, err := exec.LookPath("/usr/bin/etcd"); err != nil {
 		t.Skip("no etcd 3.4 is installed: apt-get install etcd-server")
 	}

@@ -107,7 +107,7 @@ func (l *lab) alarmOf(t *testing.T, id ops.MemberID, action pb.AlarmRequest_Alar
 // TestFaultRefusesUnfenced: a machine that nothing reaches from here, and packets that vanish: it may run behind a cut link. The
 // operator's word that it is off is taken; that it was really stopped is the plan's next step.
 func TestFaultRefusesUnfenced(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3})
 	l.Members[2].Pause(t) // it accepts connections and says nothing
 	l.settle(t, 2)
@@ -126,7 +126,7 @@ func TestFaultRefusesUnfenced(t *testing.T) {
 // TestFaultWipedWithoutRemove: a directory that was emptied while its member is registered. Where the member runs on it, it is
 // refused; where it does not, its ID is removed before anything is started on the directory.
 func TestFaultWipedWithoutRemove(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3})
 	m := l.Members[2]
 	wal := filepath.Join(filepath.Dir(m.DataDir), "wal")

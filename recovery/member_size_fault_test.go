@@ -13,19 +13,10 @@ import (
 	"github.com/etcdops/etcdops/recovery"
 )
 
-// long skips a test that takes more than some seconds, unless all of them are wanted; those that run share the machine.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("takes its time: ETCDOPS_LONG=1 (make faults) runs it")
-	}
-	t.Parallel()
-}
-
 // TestFaultSevenWithThreeDead: all that may be dead are. Nothing is added before all of them are removed, and at no step can
 // the cluster lose less than at the start.
 func TestFaultSevenWithThreeDead(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 7})
 	judge := l.write(t, l.Members[0], l.Members[1])
 	l.kill(t, "m5", "m6", "m7")
@@ -41,7 +32,7 @@ func TestFaultSevenWithThreeDead(t *testing.T) {
 
 // TestFaultFourWithOneDead: an even number loses nothing by the removal: three of three can lose one more than three of four.
 func TestFaultFourWithOneDead(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 4})
 	judge := l.write(t, l.Members[0], l.Members[1])
 	l.kill(t, "m4")
@@ -73,7 +64,7 @@ func neverWeaker(t *testing.T, plan *recovery.Plan) {
 
 // TestFaultDeadLearnerAndDeadVoter: the learner would be in the way of the server's checks, and could come back at any moment.
 func TestFaultDeadLearnerAndDeadVoter(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3})
 	learner := l.AddMember(t, clustertest.KindEtcd, true)
 	learner.Kill(t)
@@ -102,7 +93,7 @@ func TestFaultDeadLearnerAndDeadVoter(t *testing.T) {
 
 // TestFaultOldServers: servers of 3.4 know learners, so that their members are replaced the same way.
 func TestFaultOldServers(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3, Kind: clustertest.KindEtcd34})
 	judge := l.write(t, l.Members[0], l.Members[1])
 	l.kill(t, "m3")
@@ -116,7 +107,7 @@ func TestFaultOldServers(t *testing.T) {
 // TestFaultSameURLAtOnce: IDs of members are made of the peer URL and the second, and an ID that was removed never comes back.
 // Here somebody adds and removes the very URL in the second in which it is added again.
 func TestFaultSameURLAtOnce(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	l := newLab(t, clustertest.Options{Size: 3})
 	l.kill(t, "m3")
 	err := l.recover(t, l.order("m3"), func(run *recovery.MemberRun) {

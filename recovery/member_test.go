@@ -187,8 +187,8 @@ func TestTwoOperators(t *testing.T) {
 func TestFaultProofBeforeEachStep(t *testing.T) {
 	for name, skip := range map[string]bool{"proven": false, "not proven": true} {
 		t.Run(name, func(t *testing.T) {
-			if skip && os.Getenv("ETCDOPS_LONG") == "" {
-				t.Skip("waits for a lost quorum: ETCDOPS_LONG=1 runs it")
+			if skip {
+				clustertest.Long(t)
 			}
 			l := newLab(t, clustertest.Options{Size: 4})
 			l.kill(t, "m4")
@@ -262,9 +262,7 @@ func TestKilledAndResumed(t *testing.T) {
 
 // TestLongKilledAtEveryBoundary is the same at each of them.
 func TestLongKilledAtEveryBoundary(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("takes three minutes: ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	killAt(t, func(points []string) []string { return points })
 }
 

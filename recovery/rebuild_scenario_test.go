@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/etcdops/etcdops/internal/clustertest/golden"
 	"github.com/etcdops/etcdops/ops"
 	"github.com/etcdops/etcdops/recovery/datadir"
 )
@@ -23,28 +24,25 @@ import (
 //	seed m2 | servers 3.4.23 | members m1,m4=http://m4:2380 | quorum
 func TestRebuildScenarios(t *testing.T) {
 	t.Parallel()
-	datadriven.Walk(t, "testdata/rebuild", func(t *testing.T, path string) {
+	golden.Run(t, "testdata/rebuild", func(t *testing.T, d *datadriven.TestData) string {
 		t.Helper()
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			facts := RebuildFacts{Servers: []Server{{Version: "3.7.3"}}}
-			opts := RebuildOptions{Now: time.Unix(0, 0), Operation: "op", Token: "tok"}
-			for line := range strings.Lines(d.Input) {
-				scenarioLine(t, strings.Fields(line), &facts, &opts)
+		facts := RebuildFacts{Servers: []Server{{Version: "3.7.3"}}}
+		opts := RebuildOptions{Now: time.Unix(0, 0), Operation: "op", Token: "tok"}
+		for line := range strings.Lines(d.Input) {
+			scenarioLine(t, strings.Fields(line), &facts, &opts)
+		}
+		plan, err := PlanRebuild(facts, opts)
+		if err != nil {
+			hint, ok := errors.AsType[*ops.HintError](err)
+			if !ok || hint.Class != ops.ClassRefused || hint.Hint == "" {
+				t.Fatalf("no refusal with a hint: %v", err)
 			}
-			plan, err := PlanRebuild(facts, opts)
-			if err != nil {
-				hint, ok := errors.AsType[*ops.HintError](err)
-				if !ok || hint.Class != ops.ClassRefused || hint.Hint == "" {
-					t.Fatalf("no refusal with a hint: %v", err)
-				}
-				return "refused: " + err.Error() + "\n"
-			}
-			if err := plan.Verify(); err != nil {
-				t.Fatal(err)
-			}
-			return scenarioResult(plan, d.Cmd == "steps")
-		})
+			return "refused: " + err.Error() + "\n"
+		}
+		if err := plan.Verify(); err != nil {
+			t.Fatal(err)
+		}
+		return scenarioResult(plan, d.Cmd == "steps")
 	})
 }
 

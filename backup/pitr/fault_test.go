@@ -108,9 +108,7 @@ func TestTwoArchivers(t *testing.T) {
 // TestLongArchiverSurvivesKills kills `backup archive` twenty times at moments drawn by lot while the cluster is written to: in
 // the end there is one dense chain, and what is restored from it has the member's hash.
 func TestLongArchiverSurvivesKills(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	t.Parallel()
 	s := newSite(t, clustertest.Options{})
 	program := filepath.Join(t.TempDir(), "etcdops")

@@ -276,9 +276,7 @@ func TestAnyRevision(t *testing.T) {
 
 // TestLongAnyRevision is TestAnyRevision with a hundred revisions.
 func TestLongAnyRevision(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	anyRevision(t, 100, clustertest.KindEtcd, clustertest.KindEtcd34)
 }
 

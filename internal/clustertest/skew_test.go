@@ -1,7 +1,6 @@
 package clustertest_test
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -11,9 +10,7 @@ import (
 // TestSkew gives members wrong clocks; the cluster works all the same, and each shows its own time.
 func TestLongSkew(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("builds the standard library and the server anew the first time: ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	offsets := []time.Duration{0, 2500 * time.Millisecond, -700 * time.Millisecond}
 	c := clustertest.New(t, clustertest.Options{Size: 3, TLS: true, Skew: offsets})
 	ctx := clustertest.Context(t, time.Minute)

@@ -175,7 +175,7 @@ func (u *users) watchers() string {
 
 // TestLongSlowClients: who does not send the body, or does not read the answer, is cut off.
 func TestLongSlowClients(t *testing.T) {
-	skipUnlessLong(t)
+	clustertest.Long(t)
 	t.Parallel()
 	c := clustertest.New(t, clustertest.Options{Kind: clustertest.KindServe, Args: []string{"--enable-v2-keys"}})
 	u := &users{t: t, base: c.Members[0].ClientURL}
@@ -237,7 +237,7 @@ const maxStreamed = 24
 
 // TestLongQuorumLost: requests that need a quorum end with the old error when there is none, those that do not are answered.
 func TestLongQuorumLost(t *testing.T) {
-	skipUnlessLong(t)
+	clustertest.Long(t)
 	t.Parallel()
 	c := clustertest.New(t, clustertest.Options{Size: 3, Kind: clustertest.KindServe, Args: []string{"--enable-v2-keys"}})
 	u := &users{t: t, base: c.Members[0].ClientURL}
@@ -268,7 +268,7 @@ func TestLongQuorumLost(t *testing.T) {
 
 // TestLongManyWaiters fills the member with waiting requests: one more is refused, and all hear of what they wait for.
 func TestLongManyWaiters(t *testing.T) {
-	skipUnlessLong(t)
+	clustertest.Long(t)
 	t.Parallel()
 	const bound = 10_000
 	c := clustertest.New(t, clustertest.Options{Kind: clustertest.KindServe, TLS: true, Args: []string{"--enable-v2-keys"}})

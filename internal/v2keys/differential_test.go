@@ -24,16 +24,9 @@ func TestDifferential(t *testing.T) {
 
 // TestLongDifferential is the same with more.
 func TestLongDifferential(t *testing.T) {
-	skipUnlessLong(t)
+	clustertest.Long(t)
 	t.Parallel()
 	differential(t, 8000, 8)
-}
-
-func skipUnlessLong(t *testing.T) {
-	t.Helper()
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("takes a minute: ETCDOPS_LONG=1 (make faults) runs it")
-	}
 }
 
 // differential compares at least so many answers, waiting requests among them, with some rounds in which nodes expire.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/ops"
 	"github.com/etcdops/etcdops/recovery"
 )
@@ -14,7 +15,7 @@ import (
 // the old cluster with every acknowledged write works on. Once the first member may have served, the rebuild
 // can only be gone on with.
 func TestFaultAbandonRebuild(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	l := newLab(t, clustertest.Options{Size: 3})
 	stop := l.load(t, 1)
@@ -69,7 +70,7 @@ func TestFaultAbandonRebuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.stopNew(t) })
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 }
 
 // TestAbandonRebuild: a majority comes back in the middle of a rebuild, after the switch; the rebuild is given up, and the old
@@ -95,7 +96,7 @@ func TestAbandonRebuild(t *testing.T) {
 		m.Launch(t)
 	}
 	l.WaitLeader(t, l.Members...)
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 }
 
 // host is the member that a rebuild begins with: the one whose log is the longest.

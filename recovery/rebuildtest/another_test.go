@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/ops"
 	"github.com/etcdops/etcdops/recovery"
 )
@@ -14,7 +15,7 @@ import (
 // starts a majority of the old cluster. The run that resumes meets that at the new member's address: it must neither take it for
 // its own nor set a directory aside whose member is registered there.
 func TestFaultOldClusterTakesThePlace(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	l := newLab(t, clustertest.Options{Size: 3})
 	stop := l.load(t, 1)
@@ -60,5 +61,5 @@ func TestFaultOldClusterTakesThePlace(t *testing.T) {
 	same(t, "after it", map[string]map[string]string{"m": before}, map[string]map[string]string{"m": checksums(t, second.DataDir)})
 	second.Launch(t)
 	l.WaitLeader(t, l.Members...)
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 }

@@ -15,7 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
-	"github.com/etcdops/etcdops/internal/clustertest/ledger"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/node/process"
 )
 
@@ -69,26 +69,6 @@ func same(t *testing.T, when string, before, after map[string]map[string]string)
 	}
 }
 
-// proven holds the new cluster against the ledger, and its members against each other.
-func (l *lab) proven(t *testing.T, entries []ledger.Entry) {
-	t.Helper()
-	ctx := clustertest.Context(t, time.Minute)
-	report, err := ledger.Check(ctx, l.Client(t), "ledger/", entries)
-	if err == nil {
-		err = report.Err()
-	}
-	if err != nil {
-		t.Error(err)
-	}
-	var targets []ledger.Target
-	for _, m := range l.Members {
-		targets = append(targets, ledger.Target{Name: m.Name, Client: m.Client(t)})
-	}
-	if err := ledger.EqualHashes(ctx, targets); err != nil {
-		t.Error(err)
-	}
-}
-
 // stopNew ends the members that the operator started.
 func (l *lab) stopNew(t *testing.T) {
 	t.Helper()
@@ -114,7 +94,7 @@ func TestRebuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.stopNew(t) })
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 	same(t, "after the rebuild", before, l.originals(t))
 	var last int64
 	for _, e := range entries {
@@ -188,9 +168,7 @@ func TestRebuildKilled(t *testing.T) {
 }
 
 func TestLongRebuildKilled(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 runs it")
-	}
+	clustertest.Long(t)
 	t.Parallel()
 	killedAt(t, 1000)
 }
@@ -237,6 +215,6 @@ func killedAt(t *testing.T, most int) {
 	if _, err := o.operator(t); err != nil && !strings.Contains(err.Error(), "no rebuild is unfinished") {
 		t.Fatalf("seed %d: %v", seedOf, err)
 	}
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 	same(t, "at the end", before, l.originals(t))
 }

@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/recovery"
 )
 
 // TestFaultTwoAtOnce joins two members at the same time, and kills the operator where only one of them is done, or there.
 func TestFaultTwoAtOnce(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	l := newLab(t, clustertest.Options{Size: 3, Args: []string{"--max-learners=2"}})
 	stop := l.load(t, 1)
@@ -43,7 +44,7 @@ func TestFaultTwoAtOnce(t *testing.T) {
 	if _, err := o.operator(t); err != nil {
 		t.Fatal(err)
 	}
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 	same(t, "at the end", before, l.originals(t))
 }
 

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/clustertest/ledger"
 	"github.com/etcdops/etcdops/internal/clustertest/powercut"
 )
@@ -49,7 +50,7 @@ func mayMount(t *testing.T) {
 // TestFaultDiskFull rebuilds on a disk that is full, and gets some more space after each failure: every stop is clean, the
 // original is what it was, and in the end it is rebuilt.
 func TestFaultDiskFull(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	mayMount(t)
 	dir := t.TempDir()
@@ -86,7 +87,7 @@ func TestFaultDiskFull(t *testing.T) {
 	if failures < 2 {
 		t.Errorf("it failed %d times on a full disk", failures)
 	}
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 }
 
 // fillStep is how much space comes back after each failure, in bytes.
@@ -133,7 +134,7 @@ func free(t *testing.T, dir string) uint64 {
 // TestFaultPowerCut cuts the power after each stage of a rebuild, by a file system that forgets everything that was not
 // synced: the journal and what it says is done are there afterwards, and the original is what it was.
 func TestFaultPowerCut(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	disk := powercut.New(t, 1<<30)
 	l, entries := onFileSystem(t, disk.Dir)
@@ -157,13 +158,13 @@ func TestFaultPowerCut(t *testing.T) {
 	if _, err := o.operator(t); err != nil {
 		t.Fatal(err)
 	}
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 }
 
 // TestFaultSyncError lets a sync fail in the operator, at several places: it stops cleanly, the original is what it was,
 // and a run on a disk that works again completes it.
 func TestFaultSyncError(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -214,5 +215,5 @@ func TestFaultSyncError(t *testing.T) {
 	if _, err := o.operator(t); err != nil {
 		t.Fatal(err)
 	}
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 }

@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/ops"
 	"github.com/etcdops/etcdops/recovery"
 	"github.com/etcdops/etcdops/recovery/datadir"
@@ -23,7 +24,7 @@ import (
 // TestFaultMajorityComesBack lets a majority of the old cluster start again in the middle of a rebuild: that is noticed
 // before anything of the old cluster is changed, and the cluster that came back has all its data.
 func TestFaultMajorityComesBack(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	l := newLab(t, clustertest.Options{Size: 3})
 	stop := l.load(t, 1)
@@ -46,13 +47,13 @@ func TestFaultMajorityComesBack(t *testing.T) {
 	}
 	l.Member(t, "m3").Launch(t)
 	l.WaitLeader(t, l.Members...)
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 }
 
 // TestFaultRebuildKilledInside kills the operator while it copies, seals, restores and renames, and resumes: the originals are
 // what they were all the way.
 func TestFaultRebuildKilledInside(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	l := newLab(t, clustertest.Options{Size: 2})
 	ctx := clustertest.Context(t, 3*time.Minute)
@@ -84,7 +85,7 @@ func TestFaultRebuildKilledInside(t *testing.T) {
 	if _, err := o.operator(t); err != nil {
 		t.Fatal(err)
 	}
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 	same(t, "at the end", before, l.originals(t))
 }
 
@@ -136,7 +137,7 @@ func (l *lab) beside(t *testing.T, part string) bool {
 
 // TestFaultRebuildLargeFleets rebuilds fleets of five and seven of as few directories as are enough.
 func TestFaultRebuildLargeFleets(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	for size, names := range map[int][]string{5: {"m2", "m3", "m5"}, 7: {"m1", "m4", "m6", "m7"}} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
@@ -164,7 +165,7 @@ func TestFaultRebuildLargeFleets(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { l.stopNew(t) })
-			l.proven(t, entries)
+			fixture.Prove(t, l.Cluster, entries)
 			list, err := l.Members[0].Client(t).MemberList(clustertest.Context(t, time.Minute))
 			if err != nil || len(list.Members) != size {
 				t.Errorf("%v, %v", list, err)
@@ -190,7 +191,7 @@ func TestRebuildSeparateLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.stopNew(t) })
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 	asides, err := filepath.Glob(wal + ".etcdops-*")
 	if err != nil || len(asides) != 1 {
 		t.Fatalf("%v, %v", asides, err)
@@ -207,7 +208,7 @@ func TestRebuildSeparateLog(t *testing.T) {
 // TestFaultPendingSnapshot rebuilds of a member that ended between the arrival of a database from its leader and the moment
 // that it took the old one's place: the new one counts.
 func TestFaultPendingSnapshot(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	l := newLab(t, clustertest.Options{Size: 1, Args: []string{"--snapshot-count=20"}})
 	stop := l.load(t, 1)
@@ -244,7 +245,7 @@ func TestFaultPendingSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.stopNew(t) })
-	l.proven(t, entries)
+	fixture.Prove(t, l.Cluster, entries)
 	got, err := l.Client(t).Get(ctx, "late/", clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil || got.Count != late {
 		t.Errorf("%+v, %v", got, err)

@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/clustertest/ledger"
 	"github.com/etcdops/etcdops/ops"
 	"github.com/etcdops/etcdops/recovery"
@@ -43,7 +44,7 @@ func TestRebuildOldVersion(t *testing.T) {
 		t.Skip("no etcd 3.4 is installed: apt-get install etcd-server")
 	}
 	l := newLab(t, clustertest.Options{Size: 3, Kind: clustertest.KindEtcd34})
-	l.proven(t, rebuilt(t, l, 150, "m1", "m3"))
+	fixture.Prove(t, l.Cluster, rebuilt(t, l, 150, "m1", "m3"))
 	status, err := l.Members[0].Client(t).Status(clustertest.Context(t, time.Minute), l.Members[0].ClientURL)
 	if err != nil || !strings.HasPrefix(status.Version, "3.4.") {
 		t.Errorf("the new cluster runs %v, %v", status, err)
@@ -53,7 +54,7 @@ func TestRebuildOldVersion(t *testing.T) {
 // TestLongRebuildVersions rebuilds fleets of 3.5 and 3.6 with their own programs: of two directories, and of one, where
 // the raised revision's hash must be what these versions compute.
 func TestLongRebuildVersions(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	for _, kind := range []clustertest.Kind{clustertest.KindEtcd34, clustertest.KindEtcd35, clustertest.KindEtcd36} {
 		for _, names := range [][]string{{"m1", "m3"}, {"m2"}} {
@@ -75,7 +76,7 @@ func versionRebuilt(t *testing.T, kind clustertest.Kind, names []string) {
 	l.churn(t)
 	entries := rebuilt(t, l, 100, names...)
 	if len(names) > 1 {
-		l.proven(t, entries)
+		fixture.Prove(t, l.Cluster, entries)
 	}
 	after, err := l.Members[0].Client(t).Status(clustertest.Context(t, time.Minute), l.Members[0].ClientURL)
 	if err != nil || after.Version != before.Version {
@@ -115,7 +116,7 @@ func TestRebuildSecure(t *testing.T) {
 	if _, err := l.Client(t).Put(ctx, "leased", "v", clientv3.WithLease(lease.ID)); err != nil {
 		t.Fatal(err)
 	}
-	l.proven(t, rebuilt(t, l, 100, "m2", "m3"))
+	fixture.Prove(t, l.Cluster, rebuilt(t, l, 100, "m2", "m3"))
 	left, err := l.Client(t).TimeToLive(ctx, lease.ID, clientv3.WithAttachedKeys())
 	if err != nil || left.TTL < 2000 || len(left.Keys) != 1 {
 		t.Errorf("the lease: %+v, %v", left, err)

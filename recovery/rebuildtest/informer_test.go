@@ -98,7 +98,7 @@ func (i *informer) saw(revision int64, back bool, what string) {
 // TestFaultInformer keeps an informer going across a complete and a lossy rebuild: time never runs backwards for it, it
 // lists again after the lossy one only, and in the end it knows what is there.
 func TestFaultInformer(t *testing.T) {
-	long(t)
+	clustertest.Long(t)
 	t.Parallel()
 	for what, names := range map[string][]string{"complete": {"m1", "m2"}, "lossy": {"m1"}} {
 		t.Run(what, func(t *testing.T) {

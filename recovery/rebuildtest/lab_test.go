@@ -18,10 +18,10 @@ import (
 	"go.etcd.io/bbolt"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/clustertest/ledger"
 	"github.com/etcdops/etcdops/internal/node/process"
 	"github.com/etcdops/etcdops/ops"
@@ -81,14 +81,7 @@ func newLab(t *testing.T, opts clustertest.Options) *lab {
 // writeSpec says how a member is started.
 func (l *lab) writeSpec(t *testing.T, m *clustertest.Member) {
 	t.Helper()
-	command, env := m.Spec()
-	text, err := yaml.Marshal(process.Spec{Command: command, Env: env, Log: m.LogFile})
-	if err == nil {
-		err = os.WriteFile(l.specs[m.Name], text, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	fixture.WriteSpec(t, l.specs[m.Name], m)
 }
 
 // move moves the data of a member that does not run to another place, and starts it there from now on.
@@ -102,14 +95,6 @@ func (l *lab) move(t *testing.T, name, to string) {
 	l.writeSpec(t, m)
 }
 
-// long skips all but the long suites.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 runs it")
-	}
-}
-
 // killAll kills every member at once, as far as that is possible.
 func (l *lab) killAll(t *testing.T) {
 	t.Helper()
@@ -121,17 +106,6 @@ func (l *lab) killAll(t *testing.T) {
 	for _, m := range l.Members {
 		m.Kill(t)
 	}
-}
-
-func (l *lab) config() ops.Config {
-	cfg := ops.Config{Endpoints: l.Endpoints()}
-	if l.TLS != nil {
-		cfg.TLS = ops.TLS{CACert: l.TLS.CACert, Cert: l.TLS.ClientCert, Key: l.TLS.ClientKey}
-	}
-	if l.Auth != nil {
-		cfg.Auth = ops.Auth{User: "root", Password: l.Auth.RootPassword}
-	}
-	return cfg
 }
 
 // sources are the directories of members.
@@ -163,7 +137,7 @@ type order struct {
 
 func (l *lab) order(t *testing.T, names ...string) order {
 	t.Helper()
-	return order{Config: l.config(), State: l.state, Specs: l.specs, Sources: l.sources(t, names...)}
+	return order{Config: fixture.Config(l.Cluster), State: l.state, Specs: l.specs, Sources: l.sources(t, names...)}
 }
 
 func (o order) request(ctx context.Context) (recovery.RebuildRequest, error) {
@@ -270,10 +244,8 @@ func (o order) operator(t *testing.T) (killed bool, err error) {
 	t.Helper()
 	cmd := o.command(t)
 	out, err := cmd.CombinedOutput()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-			return true, nil
-		}
+	if fixture.Killed(err) {
+		return true, nil
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
@@ -281,34 +253,10 @@ func (o order) operator(t *testing.T) (killed bool, err error) {
 	return false, err
 }
 
-// load writes a ledger until stop is called, which returns its entries.
+// load writes a ledger through all members until stop is called, which returns its entries.
 func (l *lab) load(t *testing.T, seedOf uint64) (stop func() []ledger.Entry) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "ledger")
-	book, err := ledger.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var targets []ledger.Target
-	for _, m := range l.Members {
-		targets = append(targets, ledger.Target{Name: m.Name, Client: m.Client(t)})
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- ledger.Write(ctx, book, targets, ledger.Options{Seed: seedOf, Workers: 24, Timeout: time.Second})
-	}()
-	return func() []ledger.Entry {
-		cancel()
-		if err := errors.Join(<-done, book.Close()); err != nil {
-			t.Fatal(err)
-		}
-		entries, err := ledger.Load(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return entries
-	}
+	return fixture.Record(t, ledger.Options{Seed: seedOf, Workers: 24, Timeout: time.Second}, l.Members...)
 }
 
 // acknowledgedAtLeast waits until the cluster has taken n writes.

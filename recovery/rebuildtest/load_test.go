@@ -2,7 +2,6 @@ package rebuildtest
 
 import (
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,9 +19,7 @@ func TestLoadKill(t *testing.T) {
 }
 
 func TestLongLoadKill(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("ETCDOPS_LONG=1 runs it")
-	}
+	clustertest.Long(t)
 	t.Parallel()
 	loadKill(t, 20, true)
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/etcdops/etcdops/internal/clustertest"
 	"github.com/etcdops/etcdops/internal/clustertest/powercut"
 	"github.com/etcdops/etcdops/internal/node/dirs"
 )
@@ -17,9 +18,7 @@ const label = "20260102-030405-abcdef"
 // machine comes back: their member was removed, and whoever starts it would start it on them. Without the directories' fsync
 // they do, and the same check sees it.
 func TestFaultPowerCut(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("mounts a disk: ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	t.Run("as it is", func(t *testing.T) {
 		if err := afterPowerCut(t, nil); err != nil {
 			t.Error(err)

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/node/nodetest"
 	"github.com/etcdops/etcdops/internal/node/process"
 	"github.com/etcdops/etcdops/recovery"
@@ -19,15 +18,8 @@ func TestMain(m *testing.M) { clustertest.Main(m) }
 func TestContract(t *testing.T) {
 	nodetest.Run(t, func(t *testing.T) nodetest.Fixture {
 		m, wal := nodetest.StoppedMember(t)
-		command, env := m.Spec()
-		text, err := yaml.Marshal(process.Spec{Command: command, Env: env, Log: m.LogFile})
-		if err != nil {
-			t.Fatal(err)
-		}
 		path := filepath.Join(t.TempDir(), "m1.yaml")
-		if err := recovery.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		fixture.WriteSpec(t, path, m)
 		n := process.New(path)
 		t.Cleanup(func() { _ = n.Stop(context.WithoutCancel(t.Context())) })
 		return nodetest.Fixture{Node: n, Member: m, WAL: wal, Files: []string{path}}

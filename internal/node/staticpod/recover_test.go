@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
-	"github.com/etcdops/etcdops/internal/clustertest/ledger"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/node/nodetest"
 	"github.com/etcdops/etcdops/ops"
 	"github.com/etcdops/etcdops/recovery"
@@ -50,13 +50,7 @@ func TestRecoverMember(t *testing.T) {
 			t.Errorf("%s is a learner", member.Name)
 		}
 	}
-	var targets []ledger.Target
-	for _, member := range c.Members {
-		targets = append(targets, ledger.Target{Name: member.Name, Client: member.Client(t)})
-	}
-	if err := ledger.EqualHashes(clustertest.Context(t, time.Minute), targets); err != nil {
-		t.Error(err)
-	}
+	fixture.Equal(t, c.Members...)
 	text, err := os.ReadFile(path)
 	if err != nil || !strings.Contains(string(text), "--initial-cluster-state=existing") || !strings.Contains(string(text), "an operator added a comment") {
 		t.Errorf("the manifest that the kubelet has: %s %v", text, err)

@@ -7,10 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
-	"github.com/etcdops/etcdops/internal/clustertest/ledger"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/node/staticpod"
 )
 
@@ -73,13 +72,7 @@ func TestRecoverMemberBySettingsFile(t *testing.T) {
 	}
 	recoverMember(t, c, m.Name, n)
 	m.WaitServing(t)
-	var targets []ledger.Target
-	for _, member := range c.Members {
-		targets = append(targets, ledger.Target{Name: member.Name, Client: member.Client(t)})
-	}
-	if err := ledger.EqualHashes(clustertest.Context(t, time.Minute), targets); err != nil {
-		t.Error(err)
-	}
+	fixture.Equal(t, c.Members...)
 	if kept, err := os.ReadFile(filepath.Join(own, "etcd.conf.yaml")); err != nil || string(kept) != original {
 		t.Errorf("the operator's settings file is not as it was: %s %v", kept, err)
 	}

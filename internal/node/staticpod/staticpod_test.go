@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { clustertest.Main(m) }
 
-// fixture is a member whose manifest is held, and a kubelet that works.
-func fixture(t *testing.T) (nodetest.Fixture, *kubelet) {
+// held is a member whose manifest is held, and a kubelet that works.
+func held(t *testing.T) (nodetest.Fixture, *kubelet) {
 	m, wal := nodetest.StoppedMember(t)
 	command, env := m.Spec()
 	dir := filepath.Join(t.TempDir(), "manifests")
@@ -66,7 +66,7 @@ func write(t *testing.T, file, text string) {
 
 func TestContract(t *testing.T) {
 	nodetest.Run(t, func(t *testing.T) nodetest.Fixture {
-		f, _ := fixture(t)
+		f, _ := held(t)
 		return f
 	})
 }

@@ -22,9 +22,7 @@ import (
 // TestLongRecoverOverSSH: a member on another machine is recovered by the command, which is killed half-way.
 // The run that resumes, and the removal of what was set aside, are not told ssh's configuration again.
 func TestLongRecoverOverSSH(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("a connection for each request: ETCDOPS_LONG=1 (make faults) runs it")
-	}
+	clustertest.Long(t)
 	t.Parallel()
 	h := newHost(t)
 	c := clustertest.New(t, clustertest.Options{Size: 3})

@@ -13,9 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/node/nodetest"
 	"github.com/etcdops/etcdops/internal/node/process"
 	"github.com/etcdops/etcdops/internal/node/wire"
@@ -168,23 +167,14 @@ func (h *host) open(t *testing.T, member, alias, via string) *wire.Remote {
 // specOf writes how a member is started.
 func specOf(t *testing.T, m *clustertest.Member) string {
 	t.Helper()
-	command, env := m.Spec()
-	text, err := yaml.Marshal(process.Spec{Command: command, Env: env, Log: m.LogFile})
-	if err != nil {
-		t.Fatal(err)
-	}
 	spec := filepath.Join(t.TempDir(), "m1.yaml")
-	if err := recovery.WriteFile(spec, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	fixture.WriteSpec(t, spec, m)
 	return spec
 }
 
 // TestLongContractOverSSH: the whole contract through ssh, a real sshd, and etcdops there.
 func TestLongContractOverSSH(t *testing.T) {
-	if os.Getenv("ETCDOPS_LONG") == "" {
-		t.Skip("a connection for each request: ETCDOPS_LONG=1 (make faults) runs it; TestSSH has the shorter way")
-	}
+	clustertest.Long(t)
 	nodetest.Run(t, func(t *testing.T) nodetest.Fixture {
 		h := newHost(t)
 		m, wal := nodetest.StoppedMember(t)

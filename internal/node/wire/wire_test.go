@@ -7,10 +7,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/etcdops/etcdops/cmd"
 	"github.com/etcdops/etcdops/internal/clustertest"
+	"github.com/etcdops/etcdops/internal/clustertest/fixture"
 	"github.com/etcdops/etcdops/internal/node/nodetest"
 	"github.com/etcdops/etcdops/internal/node/process"
 	"github.com/etcdops/etcdops/internal/node/wire"
@@ -38,17 +37,10 @@ func TestMain(m *testing.M) {
 func TestContract(t *testing.T) {
 	nodetest.Run(t, func(t *testing.T) nodetest.Fixture {
 		m, wal := nodetest.StoppedMember(t)
-		command, env := m.Spec()
 		dir := t.TempDir()
 		spec, hook := filepath.Join(dir, "m1.yaml"), filepath.Join(dir, "hook")
-		text, err := yaml.Marshal(process.Spec{Command: command, Env: env, Log: m.LogFile})
-		if err == nil {
-			err = recovery.WriteFile(spec, text, 0o600)
-		}
-		if err == nil {
-			err = recovery.WriteFile(hook, []byte("#!/bin/sh\n"+envSpec+"="+spec+" exec "+os.Args[0]+"\n"), 0o700)
-		}
-		if err != nil {
+		fixture.WriteSpec(t, spec, m)
+		if err := recovery.WriteFile(hook, []byte("#!/bin/sh\n"+envSpec+"="+spec+" exec "+os.Args[0]+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		n := wire.Hooks(m.Name, hook)
