@@ -47,8 +47,8 @@ version.skew of etcdops health; other checks of versions are told, and change no
 
 Formats (-w): table, json and yaml (schemas etcdops.version/v1 and etcdops.version_skew/v1).
 
-Exit codes of --check-skew: 0 no skew, or one that is supported; 3 one that is not, or the version of a member is not known,
-or any skew with --fail-on warn; 5 no member answers; 2 usage; 130 interrupted.`,
+Exit codes of --check-skew: 0 no skew, or one that is supported; 3 one that is not, or the version of a member or behind
+an endpoint that was named is not known, or any skew with --fail-on warn; 5 no member answers; 2 usage; 130 interrupted.`,
 		Example: `  etcdops version
   etcdops version --check-skew`,
 		Args: cobra.NoArgs,

@@ -38,8 +38,9 @@ type skewJSON struct {
 	Schema    string           `json:"schema"`
 	ClusterID ops.ClusterID    `json:"cluster_id"`
 	TakenAt   time.Time        `json:"taken_at"`
-	Severity  health.Severity  `json:"severity"` // of the check version.skew
+	Severity  health.Severity  `json:"severity"` // of the check version.skew; unknown too while an endpoint that was named is silent
 	Unknown   int              `json:"unknown"`  // members whose version is not known
+	Silent    []string         `json:"silent"`   // endpoints of no known member that did not answer
 	Supported string           `json:"supported"`
 	Client    versionJSON      `json:"client"`
 	Members   []skewMemberJSON `json:"members"`
@@ -89,7 +90,7 @@ func (s skewJSON) class(reached, warn bool) (class ops.Class, failed bool) {
 	switch {
 	case !reached:
 		return ops.ClassUnreachable, true
-	case s.Severity == health.SeverityCritical, s.Severity == health.SeverityUnknown, s.Unknown > 0, s.Severity == health.SeverityWarning && warn:
+	case s.Severity == health.SeverityCritical, s.Severity == health.SeverityUnknown, s.Unknown > 0, len(s.Silent) > 0, s.Severity == health.SeverityWarning && warn:
 		return ops.ClassCritical, true
 	}
 	return ops.ClassFailure, false
@@ -100,9 +101,18 @@ func skewOf(facts health.Facts, r health.Report) skewJSON {
 	s := skewJSON{
 		Schema: "etcdops.version_skew/v1", ClusterID: r.ClusterID, TakenAt: r.TakenAt, Severity: health.SeverityUnknown,
 		Supported: supportedSkew, Client: readVersion(), Members: []skewMemberJSON{}, Findings: r.Findings,
+		Silent: []string{},
+	}
+	for _, e := range r.Strays {
+		if e.Cause != "" {
+			s.Silent = append(s.Silent, e.URL)
+		}
 	}
 	if at := slices.IndexFunc(r.Checks, func(c health.CheckReport) bool { return c.ID == skewCheck }); at >= 0 && r.Reached {
 		s.Severity, s.Unknown = r.Checks[at].Severity, r.Checks[at].Unknown
+	}
+	if len(s.Silent) > 0 && s.Severity < health.SeverityWarning {
+		s.Severity = health.SeverityUnknown // what runs there may be any version
 	}
 	agreed := clusterVersions(facts)
 	for _, m := range r.Members {
@@ -162,16 +172,21 @@ func skewVerdict(r health.Report, skew skewJSON) string {
 	if skew.Unknown > 0 {
 		silent = fmt.Sprintf("the versions of %d of %d members are not known", skew.Unknown, len(skew.Members))
 	}
+	if n := len(skew.Silent); n > 0 {
+		silent = strings.TrimPrefix(silent+"; what runs at ", "; ") + oneLine(strings.Join(skew.Silent, ", ")) + " is not known"
+	}
 	said := ""
 	switch {
 	case !r.Reached:
 		return "no member answers"
+	case len(skew.Members) == 0:
+		said = "the members are not known"
 	case skew.Severity == health.SeverityCritical:
 		said = "the versions of the members are too far apart"
 	case skew.Severity == health.SeverityWarning:
 		said = "the members' versions differ, as they may while an upgrade is under way"
-	case silent == "":
-		return "all members run one version"
+	case skew.Unknown == 0:
+		said = "all members run one version"
 	}
 	return strings.TrimPrefix(strings.TrimSuffix(said+"; "+silent, "; "), "; ")
 }

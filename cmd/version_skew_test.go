@@ -83,3 +83,41 @@ func TestSkewTellsWhatMembersAgreedOn(t *testing.T) {
 		t.Errorf("of one that does not answer: %+v", skew.Members[1])
 	}
 }
+
+// TestSkewOfSilentEndpoints: what was named and did not answer may run anything, also when all members agree.
+func TestSkewOfSilentEndpoints(t *testing.T) {
+	t.Parallel()
+	facts := factsOf("3.7.3", "3.7.3")
+	facts.Endpoints = append(facts.Endpoints, health.Endpoint{
+		URL: "http://m9:2379", Given: true, Connect: health.Answer{Failure: &health.Failure{Kind: health.KindRefused, Message: "connection refused"}},
+	})
+	report := health.Evaluate(facts, health.Policy{Only: health.Select("version")})
+	skew := skewOf(facts, report)
+	if said, want := skewVerdict(report, skew), "all members run one version; what runs at http://m9:2379 is not known"; said != want {
+		t.Errorf("it says %q, want %q", said, want)
+	}
+	if skew.Severity != health.SeverityUnknown {
+		t.Errorf("severity %v", skew.Severity)
+	}
+	if class, failed := skew.class(report.Reached, false); !failed || exitCode(class) != 3 {
+		t.Errorf("exit %d, failed %v", exitCode(class), failed)
+	}
+}
+
+// TestSkewWithoutAMemberList: a member that tells its members to users only proves no agreement.
+func TestSkewWithoutAMemberList(t *testing.T) {
+	t.Parallel()
+	refused := &health.Failure{Kind: health.KindAuth, Message: "user name is empty"}
+	facts := health.Facts{Endpoints: []health.Endpoint{{
+		URL: "http://m1:2379", Given: true, Members: &health.MembersAnswer{Answer: health.Answer{Failure: refused}},
+		Statuses: []health.StatusAnswer{{Answer: health.Answer{Failure: refused}}},
+	}}}
+	report := health.Evaluate(facts, health.Policy{Only: health.Select("version")})
+	skew := skewOf(facts, report)
+	if said := skewVerdict(report, skew); !strings.HasPrefix(said, "the members are not known") {
+		t.Errorf("it says %q", said)
+	}
+	if class, failed := skew.class(report.Reached, false); !failed || exitCode(class) != 3 {
+		t.Errorf("exit %d, failed %v", exitCode(class), failed)
+	}
+}
