@@ -24,4 +24,5 @@ const (
 	CodeRestore      ops.Code = "ETO-6059" // a data directory could not be written
 	CodeBadPlace     ops.Code = "ETO-6061" // the URL of a repository cannot be understood
 	CodeDrillFailed  ops.Code = "ETO-6060" // a restored backup does not serve what it should
+	CodeWhichCluster ops.Code = "ETO-6062" // backups of several clusters, and nothing says whose is meant
 )

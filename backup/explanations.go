@@ -95,6 +95,16 @@ func explainPlaces() []ops.Explanation {
 			Fix:    []string{"list the backups", "type more digits of the ID"},
 		},
 		{
+			Code: string(CodeWhichCluster), Title: "backups of several clusters lie in the repository",
+			Cause:  "A cluster that was rebuilt or restored has another cluster ID than before, and its backups lie beside those of the old one; or two clusters are backed up to one place. Without an ID the cluster that the endpoints lead to is meant. It could not be asked, or has no backup here.",
+			Danger: "None: nothing was tried. Which backup is right is not guessed: the newest may be of a cluster that was only tried out.",
+			Fix: []string{
+				"type one of the commands that the error shows: --cluster names the cluster",
+				"for timers and machines that do not reach the cluster: ETCDOPS_BACKUP_CLUSTER=ID in their environment (/etc/default/etcdops)",
+				"name a backup by its ID: etcdops backup list",
+			},
+		},
+		{
 			Code: string(CodeSpool), Title: "no space for the database on its way",
 			Cause:  "A backup is written to this machine first, at full speed, and verified there; the place for that is full or cannot be written.",
 			Danger: "The backup under way is not taken. Backups that were there before are not touched.",

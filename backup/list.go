@@ -158,14 +158,20 @@ func (r *Repository) readEntry(ctx context.Context, e *Entry, sizes map[string]i
 	return nil
 }
 
-// Find returns the backup that a person means: by the first digits of its ID, or the newest good one for "latest".
+// Find returns the backup that a person means: by the first digits of its ID, or the newest good one for "latest". Where backups
+// of several clusters lie, "latest" is a *SeveralClustersError.
 func (r *Repository) Find(ctx context.Context, ref string) (Entry, error) {
+	return r.FindOf(ctx, ref, 0)
+}
+
+// FindOf is Find with "latest" as the newest good backup of one cluster; 0 means the only one that has backups here.
+func (r *Repository) FindOf(ctx context.Context, ref string, cluster ops.ClusterID) (Entry, error) {
 	list, err := r.List(ctx)
 	if err != nil {
 		return Entry{}, err
 	}
 	if ref == "latest" || ref == "" {
-		return r.newest(list)
+		return r.newest(list, cluster)
 	}
 	var found []Entry
 	for _, e := range list {
@@ -182,27 +188,27 @@ func (r *Repository) Find(ctx context.Context, ref string) (Entry, error) {
 	return Entry{}, r.noBackup(fmt.Errorf("the IDs of %d backups begin with %q", len(found), ref))
 }
 
-// newest finds the newest backup that nothing is known against. Where backups of several clusters lie, it must be said
-// which one is meant.
-func (r *Repository) newest(list []Entry) (Entry, error) {
-	clusters := map[ops.ClusterID]bool{}
-	at := -1
-	for i, e := range list {
-		if e.Manifest == nil {
+// newest finds the newest backup of a cluster that nothing is known against.
+func (r *Repository) newest(list []Entry, cluster ops.ClusterID) (Entry, error) {
+	if cluster == 0 {
+		if err := r.OneCluster(list); err != nil {
+			return Entry{}, err
+		}
+	}
+	counted := 0
+	for _, e := range list {
+		if e.Manifest == nil || cluster != 0 && e.Manifest.ClusterID != cluster {
 			continue
 		}
-		clusters[e.Manifest.ClusterID] = true
-		if at < 0 && e.Level() >= LevelData {
-			at = i
+		if counted++; e.Level() >= LevelData {
+			return e, nil
 		}
 	}
-	switch {
-	case len(clusters) > 1:
-		return Entry{}, r.noBackup(fmt.Errorf("backups of %d clusters lie here: say which one by its ID", len(clusters)))
-	case at < 0:
-		return Entry{}, r.noBackup(fmt.Errorf("none of %d backups is good", len(list)))
+	of := ""
+	if cluster != 0 {
+		of = " of cluster " + cluster.String()
 	}
-	return list[at], nil
+	return Entry{}, r.noBackup(fmt.Errorf("none of %d backups%s is good", counted, of))
 }
 
 func (r *Repository) noBackup(err error) error {

@@ -30,10 +30,18 @@ func (r *Repository) Overviews(ctx context.Context) ([]Overview, error) {
 	if err != nil {
 		return nil, err
 	}
+	return overviews(list), nil
+}
+
+// unknownCluster stands for that of backups whose manifest cannot be read.
+const unknownCluster = "unknown"
+
+// overviews counts the backups of a list, newest first, for each cluster.
+func overviews(list []Entry) []Overview {
 	at := map[string]int{}
 	out := []Overview{}
 	for _, e := range list {
-		cluster := "unknown"
+		cluster := unknownCluster
 		if e.Manifest != nil {
 			cluster = e.Manifest.ClusterID.String()
 		}
@@ -45,7 +53,7 @@ func (r *Repository) Overviews(ctx context.Context) ([]Overview, error) {
 		}
 		out[i].add(e)
 	}
-	return out, nil
+	return out
 }
 
 // add counts a backup; the newest comes first.

@@ -25,6 +25,7 @@ type backupOptions struct {
 	identity   string
 	passphrase string
 	spool      string
+	cluster    string
 	quiet      bool
 }
 

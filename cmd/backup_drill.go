@@ -37,6 +37,7 @@ it, or it does not reach the revision; 130 interrupted.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	o.addRepo(cmd.Flags())
+	o.addCluster(cmd.Flags())
 	o.addKeys(cmd.Flags())
 	o.addSpool(cmd.Flags())
 	cmd.Flags().Int64Var(&revision, "revision", 0, "revision to restore (default one drawn by lot)")
@@ -48,7 +49,7 @@ it, or it does not reach the revision; 130 interrupted.`,
 		}
 		progress := a.progress(cmd.Context(), cmd.CommandPath(), o.quiet)
 		defer progress.end()
-		e, err := repo.Find(cmd.Context(), optional(args))
+		e, err := a.findBackup(cmd, repo, &o, optional(args))
 		if err != nil {
 			return err
 		}

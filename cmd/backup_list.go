@@ -165,8 +165,9 @@ beginning of a backup's ID, or latest (the default).`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	o.addRepo(cmd.Flags())
+	o.addCluster(cmd.Flags())
 	cmd.RunE = a.withRepository(&o, func(cmd *cobra.Command, repo *backup.Repository, args []string) error {
-		e, err := repo.Find(cmd.Context(), optional(args))
+		e, err := a.findBackup(cmd, repo, &o, optional(args))
 		if err != nil {
 			return err
 		}

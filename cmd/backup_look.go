@@ -22,6 +22,7 @@ type lookOptions struct {
 
 func (o *lookOptions) addFlags(cmd *cobra.Command) {
 	o.addRepo(cmd.Flags())
+	o.addCluster(cmd.Flags())
 	o.addKeys(cmd.Flags())
 	o.addSpool(cmd.Flags())
 	cmd.Flags().Int64Var(&o.revision, "revision", 0, "read the keys as they were at this revision (default the newest of the backup)")
@@ -97,7 +98,7 @@ func (a *app) runBackupGet(cmd *cobra.Command, repo *backup.Repository, o *lookO
 func (a *app) look(cmd *cobra.Command, repo *backup.Repository, o *lookOptions, ref string, l backup.LookOptions, yield func(backup.Entry, *mvccpb.KeyValue) error) (backup.Entry, error) {
 	progress := a.progress(cmd.Context(), cmd.CommandPath(), o.quiet)
 	defer progress.end()
-	entry, err := repo.Find(cmd.Context(), ref)
+	entry, err := a.findBackup(cmd, repo, &o.backupOptions, ref)
 	if err != nil {
 		return entry, err
 	}

@@ -192,10 +192,11 @@ again.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	o.addRepo(cmd.Flags())
+	o.addCluster(cmd.Flags())
 	cmd.Flags().BoolVar(&release, "release", false, "let it go again")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who find it")
 	cmd.RunE = a.withRepository(&o, func(cmd *cobra.Command, repo *backup.Repository, args []string) error {
-		e, err := repo.Find(cmd.Context(), args[0])
+		e, err := a.findBackup(cmd, repo, &o, args[0])
 		if err != nil {
 			return err
 		}

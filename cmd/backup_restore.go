@@ -46,6 +46,7 @@ type restoreOptions struct {
 
 func (o *restoreOptions) addFlags(fs *pflag.FlagSet) {
 	o.addRepo(fs)
+	o.addCluster(fs)
 	o.addKeys(fs)
 	fs.StringVar(&o.dataDir, "data-dir", "", "data directory to write; it must not exist, or be empty (with --all: a directory NAME below it for each member)")
 	fs.StringVar(&o.walDir, "wal-dir", "", "directory of the write-ahead log, if it is not to lie in the data directory")
@@ -137,7 +138,7 @@ func (a *app) runBackupRestore(cmd *cobra.Command, repo *backup.Repository, o *r
 	if o.toTime != "" || o.toRevision != 0 {
 		return a.runPointRestore(cmd, repo, o, ref, policy, progress)
 	}
-	entry, err := repo.Find(cmd.Context(), ref)
+	entry, err := a.findBackup(cmd, repo, &o.backupOptions, ref)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (a *app) runPointRestore(cmd *cobra.Command, repo *backup.Repository, o *re
 	if err != nil {
 		return err
 	}
-	point, err := o.findPoint(cmd, repo, ref, keys)
+	point, err := a.findPoint(cmd, repo, o, ref, keys)
 	if err != nil {
 		return err
 	}
@@ -106,20 +106,9 @@ func worthAnother(ctx context.Context, err error) bool {
 }
 
 // findPoint turns --to-revision or --to-time into a revision and the ways to it.
-func (o *restoreOptions) findPoint(cmd *cobra.Command, repo *backup.Repository, ref string, keys backup.Identities) (restorePoint, error) {
+func (a *app) findPoint(cmd *cobra.Command, repo *backup.Repository, o *restoreOptions, ref string, keys backup.Identities) (restorePoint, error) {
 	var p restorePoint
-	var cluster ops.ClusterID
-	var only backup.ID
-	if ref != "" && ref != "latest" {
-		entry, err := repo.Find(cmd.Context(), ref)
-		if err != nil {
-			return p, err
-		}
-		if only = entry.ID; entry.Manifest != nil {
-			cluster = entry.Manifest.ClusterID
-		}
-	}
-	facts, err := pitr.Read(cmd.Context(), repo, cluster)
+	facts, only, err := a.pointFacts(cmd, repo, o, ref)
 	if err != nil {
 		return p, err
 	}
@@ -148,6 +137,27 @@ func (o *restoreOptions) findPoint(cmd *cobra.Command, repo *backup.Repository, 
 		}
 	}
 	return p, nil
+}
+
+// pointFacts reads what the repository has of the cluster that is meant: that of a backup which was named, which is then the only
+// one to begin with.
+func (a *app) pointFacts(cmd *cobra.Command, repo *backup.Repository, o *restoreOptions, ref string) (facts pitr.Facts, only backup.ID, err error) {
+	if ref != "" && ref != "latest" {
+		entry, err := repo.Find(cmd.Context(), ref)
+		if err != nil {
+			return facts, "", err
+		}
+		if entry.Manifest == nil {
+			return facts, "", fmt.Errorf("backup %s cannot be read: %s", entry.ID.Short(), entry.Problem)
+		}
+		facts, err = pitr.Read(cmd.Context(), repo, entry.Manifest.ClusterID)
+		return facts, entry.ID, err
+	}
+	err = a.ofCluster(cmd, &o.backupOptions, func(cluster ops.ClusterID) error {
+		facts, err = pitr.Read(cmd.Context(), repo, cluster)
+		return err
+	})
+	return facts, "", err
 }
 
 // tellMoment says what a time was taken for, and how sure that is.

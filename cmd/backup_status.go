@@ -77,13 +77,21 @@ backup is damaged, or there is none; 130 interrupted.`,
 		Args:    cobra.NoArgs,
 	}
 	o.addRepo(cmd.Flags())
+	cmd.Flags().StringVar(&o.cluster, clusterFlag, "", "ID of the only cluster to judge (default $ETCDOPS_BACKUP_CLUSTER, else all in the repository)")
 	cmd.Flags().DurationVar(&objective, "objective", 0, "how old the newest verified backup may be (recovery point objective)")
 	cmd.Flags().DurationVar(&drill, "drill-objective", 0, "how long ago the last drill may be")
 	cmd.Flags().StringVar(&textfile, "metrics-file", "", "file for node_exporter's textfile collector to write what was found to (NAME.prom)")
 	cmd.RunE = a.withRepository(&o, func(cmd *cobra.Command, repo *backup.Repository, _ []string) error {
+		only, err := o.clusterID(cmd)
+		if err != nil {
+			return err
+		}
 		clusters, err := repo.Overviews(cmd.Context())
 		if err != nil {
 			return err
+		}
+		if only != 0 {
+			clusters = overviewOf(clusters, only)
 		}
 		doc := backupStatusJSON{
 			Schema: "etcdops.backup_status/v1", Where: repo.Store().String(), Clusters: clusters,
@@ -107,6 +115,16 @@ backup is damaged, or there is none; 130 interrupted.`,
 		return nil
 	})
 	return cmd
+}
+
+// overviewOf leaves one cluster, with no backup if it has none.
+func overviewOf(clusters []backup.Overview, id ops.ClusterID) []backup.Overview {
+	for _, c := range clusters {
+		if c.Cluster == id.String() {
+			return []backup.Overview{c}
+		}
+	}
+	return []backup.Overview{{Cluster: id.String()}}
 }
 
 // backupProblems says what is not as it was promised.

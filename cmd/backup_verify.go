@@ -83,7 +83,7 @@ func (a *app) runBackupVerify(cmd *cobra.Command, repo *backup.Repository, o *ba
 	ctx := cmd.Context()
 	progress := a.progress(ctx, cmd.CommandPath(), o.quiet)
 	defer progress.end()
-	entries, err := chosenBackups(cmd, repo, args)
+	entries, err := a.chosenBackups(cmd, repo, o, args)
 	if err != nil {
 		return err
 	}
@@ -194,13 +194,13 @@ func (a *app) verifyOne(cmd *cobra.Command, repo *backup.Repository, e backup.En
 }
 
 // chosenBackups are those named, or all.
-func chosenBackups(cmd *cobra.Command, repo *backup.Repository, refs []string) ([]backup.Entry, error) {
+func (a *app) chosenBackups(cmd *cobra.Command, repo *backup.Repository, o *backupOptions, refs []string) ([]backup.Entry, error) {
 	if len(refs) == 0 {
 		return repo.List(cmd.Context())
 	}
 	var out []backup.Entry
 	for _, ref := range refs {
-		e, err := repo.Find(cmd.Context(), ref)
+		e, err := a.findBackup(cmd, repo, o, ref)
 		if err != nil {
 			return nil, err
 		}

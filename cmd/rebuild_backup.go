@@ -44,7 +44,7 @@ func (a *app) fetchBackups(cmd *cobra.Command, opts rebuildOptions) ([]recovery.
 	}
 	var out []recovery.Source
 	for _, ref := range wanted {
-		entry, err := repo.Find(cmd.Context(), ref)
+		entry, err := a.findBackup(cmd, repo, &opts.repo, ref)
 		if err != nil {
 			return nil, err
 		}

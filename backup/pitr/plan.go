@@ -31,12 +31,18 @@ type Facts struct {
 	Timelines []archive.Timeline // oldest first
 }
 
-// Read collects the facts of a cluster. 0 means the only one in the repository; where there are several, it must be said.
+// Read collects the facts of a cluster. 0 means the only one in the repository; where there are several, the error is a
+// *backup.SeveralClustersError.
 func Read(ctx context.Context, r *backup.Repository, cluster ops.ClusterID) (Facts, error) {
 	f := Facts{Cluster: cluster}
 	entries, err := r.List(ctx)
 	if err != nil {
 		return f, err
+	}
+	if cluster == 0 {
+		if err := r.OneCluster(entries); err != nil {
+			return f, err
+		}
 	}
 	for _, e := range entries {
 		if e.Manifest == nil {
@@ -46,13 +52,7 @@ func Read(ctx context.Context, r *backup.Repository, cluster ops.ClusterID) (Fac
 			f.Cluster = e.Manifest.ClusterID
 		}
 		if e.Manifest.ClusterID != f.Cluster {
-			if cluster != 0 {
-				continue
-			}
-			return f, &ops.HintError{
-				Code: backup.CodeNoBackup, Class: ops.ClassUsage, Op: "plan a restore from", Member: r.Store().String(),
-				Err: errors.New("backups of several clusters lie here"), Hint: "say which one by the ID of one of its backups",
-			}
+			continue
 		}
 		if e.Level() >= backup.LevelData {
 			f.Bases = append(f.Bases, Base{Entry: e, ID: e.ID, Revision: e.Manifest.Revision, CompactRevision: e.Manifest.CompactRevision})
