@@ -7,7 +7,7 @@ STAMP    := -X github.com/etcdops/etcdops/cmd.version=$(VERSION) -X github.com/e
 BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(STAMP)'
 TOOL     := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: help build test race faults lint format docs docs-check bench package-files image snapshot packages-check vulncheck clean
+.PHONY: help build test race faults lint format docs docs-check bench package-files image snapshot snapshot-check packages-check vulncheck clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -82,11 +82,15 @@ GORELEASER := go tool -modfile=$(CURDIR)/tools/goreleaser/go.mod goreleaser
 snapshot: ## build the archives and packages of all platforms as a release does, without publishing, signing or bills of materials
 	$(GORELEASER) release --snapshot --clean --skip=sbom,sign
 
+snapshot-check: snapshot ## make the snapshot and look at what is in dist/: archives, names, pages, packages, sums, the cask
+	ETCDOPS_PACKAGES=all go test -count=1 -v -run '$(DIST_TESTS)' ./packaging
+
+DIST_TESTS := ^Test(Archives|ReleaseFiles|Cask)$$
 packages-check: ## build this platform's packages twice, compare every byte, install them in roots of their own, render the chart
 	mkdir -p build
 	go build -modfile=$(CURDIR)/tools/goreleaser/go.mod -o build/goreleaser github.com/goreleaser/goreleaser/v2
 	GORELEASER=$(CURDIR)/build/goreleaser packaging/check.sh
-	ETCDOPS_PACKAGES=1 go test -count=1 -v -run '^Test((Debian|RPM|Alpine)Package|HelmChart)$$' ./packaging
+	ETCDOPS_PACKAGES=1 go test -count=1 -v -run '^Test((Debian|RPM|Alpine)Package|HelmChart)$$|$(DIST_TESTS)' ./packaging
 
 clean: ## remove what the targets above built
 	rm -rf $(BIN) build dist

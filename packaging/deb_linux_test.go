@@ -12,21 +12,6 @@ import (
 	"testing"
 )
 
-// dist is where `make packages-check` left the packages; the test of them is of what is there.
-const dist = "../dist"
-
-// skipUnless skips the test, saying what is missing, or fails it where the packages were just built to be tested.
-func skipUnless(t *testing.T, there bool, missing string) {
-	t.Helper()
-	switch {
-	case there:
-	case os.Getenv("ETCDOPS_PACKAGES") != "":
-		t.Fatal(missing)
-	default:
-		t.Skip(missing)
-	}
-}
-
 // packageFile is the package of one kind for this machine.
 func packageFile(t *testing.T, kind string) string {
 	t.Helper()
@@ -121,6 +106,7 @@ func checkInstalled(t *testing.T, root string, more map[string]fs.FileMode) {
 	if out := run(t, "chroot", root, "/usr/lib/etcdops/bin/etcdctl", "version"); !strings.HasPrefix(out, "etcdctl version: 3.") {
 		t.Errorf("under the name etcdctl it says %q", out)
 	}
+	checkPages(t, filepath.Join(root, "usr/share/doc/etcdops"))
 	owner := userOf(t, filepath.Join(root, "var/lib/etcdops"))
 	if passwd, err := os.ReadFile(filepath.Join(root, "etc/passwd")); err != nil || owner == 0 || !strings.Contains(string(passwd), "etcdops:") {
 		t.Errorf("the data directory belongs to user %d; %v\n%s", owner, err, passwd)
@@ -139,7 +125,7 @@ func TestDebianPackage(t *testing.T) {
 	root := packageRoot(t, "dpkg", "useradd", "getent", "install") // Debian's own: its busybox has none of them
 	dpkg := func(args ...string) string {
 		t.Helper()
-		return run(t, "dpkg", append([]string{"--root=" + root, "--force-depends"}, args...)...)
+		return run(t, "dpkg", append([]string{"--root=" + root, "--force-depends", "--path-include=/usr/share/doc/*"}, args...)...)
 	}
 	at := func(path string) string { return filepath.Join(root, path) }
 	told := dpkg("--install", deb)
@@ -147,6 +133,9 @@ func TestDebianPackage(t *testing.T) {
 		t.Errorf("the first installation does not say how to start: %s", told)
 	}
 	checkInstalled(t, root, units)
+	if _, err := os.Stat(at("etc/init.d/etcdops")); err == nil {
+		t.Error("the init script of Alpine is in Debian's package")
+	}
 
 	settings, data := at("etc/default/etcdops"), at("var/lib/etcdops/kept")
 	for _, file := range []string{settings, data} {

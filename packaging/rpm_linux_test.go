@@ -56,8 +56,13 @@ func TestAlpinePackage(t *testing.T) {
 	for _, script := range []string{".post-install", ".pre-deinstall", ".post-deinstall"} {
 		run(t, "chroot", root, "/bin/sh", "-n", "/"+script)
 	}
-	run(t, "chroot", root, "/bin/sh", "/.post-install", "0.0.1-r0")
-	checkInstalled(t, root, map[string]fs.FileMode{"usr/share/zsh/site-functions/_etcdops": 0o644})
+	if told := run(t, "chroot", root, "/bin/sh", "/.post-install", "0.0.1-r0"); !strings.Contains(told, "rc-update add etcdops && rc-service etcdops start") {
+		t.Errorf("the installation does not say how to start: %s", told)
+	}
+	checkInstalled(t, root, map[string]fs.FileMode{
+		"usr/share/zsh/site-functions/_etcdops": 0o644, "etc/init.d/etcdops": 0o755, "etc/conf.d/etcdops": 0o644,
+	})
+	checkInitScript(t, root)
 	for _, script := range []string{".pre-deinstall", ".post-deinstall"} {
 		run(t, "chroot", root, "/bin/sh", "/"+script, "0.0.1-r0")
 	}
@@ -67,5 +72,33 @@ func TestAlpinePackage(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(root, "usr/lib/systemd")); err == nil {
 		t.Error("Alpine has no systemd, and the package brings units")
+	}
+}
+
+// checkInitScript carries out what OpenRC would before it starts the service: here are its rules for scripts, and not its programs.
+func checkInitScript(t *testing.T, root string) {
+	t.Helper()
+	settings := "# a member\nETCD_NAME=m1\nETCD_INITIAL_CLUSTER=m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380\n"
+	if err := os.WriteFile(filepath.Join(root, "etc/default/etcdops"), []byte(settings), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	script := `set -eu
+checkpath() { echo "checkpath $*"; }
+need() { echo "need $*"; }; after() { :; }
+. /etc/conf.d/etcdops
+output_log= error_log= retry= rc_ulimit= respawn_delay= respawn_max= respawn_period=
+. /etc/init.d/etcdops
+depend
+start_pre
+[ -x "$command" ] && [ "$supervisor" = supervise-daemon ] && env && echo "$command_user $umask: $command $command_args"`
+	said := strings.Split(run(t, "chroot", root, "/bin/sh", "-c", script), "\n")
+	for _, want := range []string{
+		"need net", "checkpath --directory --mode 0700 --owner etcdops:etcdops /var/lib/etcdops",
+		"ETCD_DATA_DIR=/var/lib/etcdops/member", "ETCD_NAME=m1", "ETCD_INITIAL_CLUSTER=m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380",
+		"etcdops:etcdops 0077: /usr/bin/etcdops serve",
+	} {
+		if !slices.Contains(said, want) {
+			t.Errorf("the service has not %q:\n%s", want, strings.Join(said, "\n"))
+		}
 	}
 }

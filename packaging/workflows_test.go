@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ type workflow struct {
 		Steps       []struct {
 			Uses string            `yaml:"uses"`
 			With map[string]string `yaml:"with"`
+			Run  string            `yaml:"run"`
 		} `yaml:"steps"`
 	} `yaml:"jobs"`
 }
@@ -84,5 +86,47 @@ func TestReleaseSecrets(t *testing.T) {
 		if name := secret[1]; secret[2] != "GITHUB_TOKEN" && !strings.Contains(string(config), `"`+name+`"`) {
 			t.Errorf("the secret %s is given to goreleaser, which does not use it", name)
 		}
+	}
+}
+
+// TestReleaseIsSigned: the image by its digest, the files by their sums; and every archive and package has its bill of materials.
+func TestReleaseIsSigned(t *testing.T) {
+	t.Parallel()
+	var w workflow
+	readYAML(t, "../.github/workflows/release.yml", &w)
+	image := w.Jobs["image"]
+	var commands strings.Builder
+	for _, step := range image.Steps {
+		commands.WriteString(step.Uses + "\n" + step.Run + "\n")
+	}
+	steps := regexp.MustCompile(`(?s)sigstore/cosign-installer@.*docker buildx imagetools create .*digest=.*cosign sign --yes --recursive "\$IMAGE@\$digest"`)
+	if !steps.MatchString(commands.String()) || image.Permissions["id-token"] != "write" {
+		t.Errorf("the image is not signed by its digest after it was pushed; it may %v:\n%s", image.Permissions, commands.String())
+	}
+	var config struct {
+		SBOMs []struct{ Artifacts string } `yaml:"sboms"`
+		Signs []struct{ Artifacts string } `yaml:"signs"`
+	}
+	readYAML(t, "../.goreleaser.yaml", &config)
+	var described []string
+	for _, s := range config.SBOMs {
+		described = append(described, s.Artifacts)
+	}
+	if !slices.Contains(described, "archive") || !slices.Contains(described, "package") {
+		t.Errorf("bills of materials are made of %q", described)
+	}
+	if len(config.Signs) != 1 || config.Signs[0].Artifacts != "checksum" {
+		t.Errorf("signed: %v", config.Signs)
+	}
+}
+
+func readYAML(t *testing.T, file string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
 	}
 }

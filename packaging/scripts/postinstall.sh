@@ -23,6 +23,8 @@ fi
 
 if [ "$1" = "configure" ] && [ -z "$2" ] || [ "$1" = "1" ]; then
 	echo "etcdops: settings in /etc/default/etcdops; start with: systemctl enable --now etcdops"
+elif [ -x /etc/init.d/etcdops ]; then # Alpine: apk runs this script at the first installation only
+	echo "etcdops: settings in /etc/default/etcdops; start with: rc-update add etcdops && rc-service etcdops start"
 elif [ -d /run/systemd/system ] && systemctl is-active --quiet etcdops; then
 	echo "etcdops: the running member is still the old version; restart one member at a time: systemctl restart etcdops && etcdops health"
 fi

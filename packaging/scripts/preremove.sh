@@ -8,4 +8,10 @@ remove | 0 | "")
 		systemctl disable --now etcdops-backup.timer etcdops.service || true
 	fi
 	;;
+*-r[0-9]*) # Alpine: apk names the version that goes
+	if [ -x /sbin/rc-service ]; then
+		rc-service --ifstarted etcdops stop || true
+		rc-update --quiet delete etcdops || true
+	fi
+	;;
 esac
