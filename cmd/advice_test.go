@@ -1,11 +1,10 @@
 package cmd
 
 import (
-	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,20 +16,40 @@ func adviceCommand() *regexp.Regexp {
 	return regexp.MustCompile(`(?:^|[\s(:$/` + "`" + `;])etcdops((?: [a-z][a-z0-9-]*)+)`)
 }
 
-// checkAdvice reports commands that text tells to type and that do not exist.
+// checkAdvice reports commands that text tells to type and that do not exist, with their flags.
 func checkAdvice(t *testing.T, where, text string) {
 	t.Helper()
-	root := Tree()
-	for _, match := range adviceCommand().FindAllStringSubmatch(text, -1) {
-		words := strings.Fields(match[1])
-		if words[0] == "is" { // a sentence about the program
+	for _, match := range adviceCommand().FindAllStringSubmatchIndex(text, -1) {
+		words := strings.Fields(text[match[2]:match[3]])
+		if isProse(words) { // a sentence about the program
 			continue
 		}
+		root := Tree()
 		cmd, _, err := root.Find(words)
 		if err != nil || cmd == root || (cmd.HasSubCommands() && len(words) > depth(cmd)) {
-			t.Errorf("%s tells to type %q: there is no such command", where, strings.TrimSpace(match[0]))
+			t.Errorf("%s tells to type %q: there is no such command", where, strings.TrimSpace(text[match[0]:match[1]]))
+			continue
+		}
+		if err := (typedCommand{"etcdops", adviceWords(text[match[2]:])}).verify(false); err != nil {
+			t.Errorf("%s: %q: %v", where, text, err)
 		}
 	}
+}
+
+// adviceWords are the words of a command inside a sentence: it ends with a mark, and the words behind may be the sentence's.
+func adviceWords(text string) []string {
+	var words []string
+	for word := range strings.FieldsSeq(text) {
+		bare := strings.TrimRight(word, ".,;:)`'\"")
+		if strings.HasPrefix(word, "(") || slices.Contains([]string{"etcdops", "and", "or"}, bare) {
+			break
+		}
+		words = append(words, strings.Trim(bare, "`'\""))
+		if bare != word && !strings.HasSuffix(word, "...") {
+			break
+		}
+	}
+	return words
 }
 
 func depth(cmd *cobra.Command) int {
@@ -55,9 +74,10 @@ func TestAdviceNamesCommandsThatExist(t *testing.T) {
 	}
 }
 
-// TestCodeNamesCommandsThatExist reads the hints in the sources: each string that starts with, or leads up to, a command.
+// TestCodeNamesCommandsThatExist reads the hints in the sources: each text that starts with, or leads up to, a
+// command.
 func TestCodeNamesCommandsThatExist(t *testing.T) {
-	quoted := regexp.MustCompile(`"(?:[^"\n]*[:;,] )?(etcdops [a-z][a-z-]*[^"\n]*)"`)
+	told := regexp.MustCompile(`(?:^|[:;,] |` + "`" + `)(etcdops (?:-|[a-z])[^\n]*)`)
 	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		if entry.IsDir() && entry.Name() == "bench" { // its sentences are about etcdops
 			return filepath.SkipDir
@@ -65,46 +85,15 @@ func TestCodeNamesCommandsThatExist(t *testing.T) {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		source, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		for _, match := range quoted.FindAllStringSubmatch(string(source), -1) {
-			checkAdvice(t, path, match[1])
+		for _, text := range sourceTexts(t, path) {
+			hashed := strings.HasPrefix(text, "etcdops timeline") // what a chain of hashes begins with
+			if match := told.FindStringSubmatch(text); match != nil && !hashed {
+				checkAdvice(t, path, match[1])
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestDocsNameCommandsThatExist reads the command lines in the documentation.
-func TestDocsNameCommandsThatExist(t *testing.T) {
-	docs, err := filepath.Glob("../docs/*.md")
-	runbooks, globErr := filepath.Glob("../docs/runbooks/*.md")
-	docs, err = append(docs, runbooks...), errors.Join(err, globErr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range append(docs, "../README.md") {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fenced := false
-		for line := range strings.Lines(string(text)) {
-			word := strings.TrimLeft(line, " ")
-			if strings.HasPrefix(word, "```") {
-				fenced = !fenced
-			}
-			typed := strings.HasPrefix(word, "etcdops ") && !strings.HasPrefix(word, "etcdops the ") // what a program says
-			if strings.HasPrefix(line, "$ ") || typed && (fenced || len(line)-len(word) >= 4) {
-				checkAdvice(t, path, line)
-			}
-		}
-		for _, code := range regexp.MustCompile("`(etcdops [a-z][^`\n]*)`").FindAllStringSubmatch(string(text), -1) {
-			checkAdvice(t, path, code[1])
-		}
 	}
 }

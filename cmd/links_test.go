@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,39 +10,70 @@ import (
 	"testing"
 )
 
-// TestDocumentationLinks follows every link from one page to another.
+// TestDocumentationLinks follows every link from one page to another, or to a heading, also those of the generated pages.
 func TestDocumentationLinks(t *testing.T) {
-	pages, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	top, err := filepath.Glob("../*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	runbooks, err := filepath.Glob("../docs/runbooks/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	top = append(top, runbooks...)
-	top = append(top, "../docs/changelog/README.md")
-	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
-	for _, page := range append(pages, top...) {
+	anchors := map[string][]string{}
+	for _, page := range docPages(t) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
-			if strings.Contains(match[1], "://") {
-				continue
-			}
-			target := filepath.Join(filepath.Dir(page), match[1])
-			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s links to %s, which is not there", page, match[1])
-			} else if match[2] != "" && !slices.Contains(headings(t, target), match[2][1:]) {
-				t.Errorf("%s links to %s%s: no heading of that page has this anchor", page, match[1], match[2])
+		for _, link := range links(string(text)) {
+			if err := follow(t, page, link, anchors); err != nil {
+				t.Errorf("%s links to %s: %v", page, link, err)
 			}
 		}
+	}
+	if len(anchors) < 5 {
+		t.Errorf("anchors of %d pages were looked for: are the pages read any more?", len(anchors))
+	}
+}
+
+// links are the targets of a page's links that lead to no other site, in the text and in its list of references.
+func links(text string) []string {
+	text = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`").ReplaceAllString(text, "")
+	var found []string
+	for _, match := range regexp.MustCompile(`\]\(([^)\s]+)\)|(?m:^\[[^\]]+\]: (\S+))`).FindAllStringSubmatch(text, -1) {
+		if target := match[1] + match[2]; !strings.Contains(target, "://") && !strings.HasPrefix(target, "mailto:") {
+			found = append(found, target)
+		}
+	}
+	return found
+}
+
+// follow looks for a link's page and its heading there.
+func follow(t *testing.T, page, link string, anchors map[string][]string) error {
+	t.Helper()
+	path, anchor, _ := strings.Cut(link, "#")
+	target := page
+	if path != "" {
+		target = filepath.Join(filepath.Dir(page), path)
+	}
+	if _, err := os.Stat(target); err != nil || anchor == "" {
+		return err
+	}
+	if _, known := anchors[target]; !known {
+		anchors[target] = headings(t, target)
+	}
+	if !slices.Contains(anchors[target], anchor) {
+		return errors.New("no heading of that page has this anchor")
+	}
+	return nil
+}
+
+func TestLinks(t *testing.T) {
+	text := "[a](b.md#c) `[no](link.md)` [d](https://x/y) [e](#f)\n\n[g]: ../h.md\n```\n[no](link.md)\n```\n"
+	if got := strings.Join(links(text), " "); got != "b.md#c #f ../h.md" {
+		t.Error(got)
+	}
+	if err := follow(t, "../README.md", "#no-such-heading", map[string][]string{}); err == nil {
+		t.Error("an anchor that is not there was found")
+	}
+	if err := follow(t, "../README.md", "docs/no-such-page.md", map[string][]string{}); err == nil {
+		t.Error("a page that is not there was found")
+	}
+	if err := follow(t, "../README.md", "docs/README.md#runbooks", map[string][]string{}); err != nil {
+		t.Error(err)
 	}
 }
 
