@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -56,6 +57,18 @@ type Object struct {
 
 // maxNameBytes is the longest name of an object: S3 allows 1,024 bytes with the prefix of the repository.
 const maxNameBytes = 512
+
+// PrefixOf is what begins the names of all objects of a repository: the path of its URL, and a slash.
+func PrefixOf(u *url.URL) (string, error) {
+	prefix := strings.Trim(u.Path, "/")
+	if prefix == "" {
+		return "", nil
+	}
+	if err := CheckName(prefix); err != nil {
+		return "", fmt.Errorf("prefix: %w", err)
+	}
+	return prefix + "/", nil
+}
 
 // CheckName refuses names that some store could not keep or would take for another: names are segments of letters,
 // digits, dots, dashes and underscores, joined by slashes, and no segment begins with a dot.

@@ -135,6 +135,32 @@ func canonicalPlace(place string) string {
 	return dir
 }
 
+// lockFile is the lock of a kind of runs on the repository that the flags name.
+func (o *backupOptions) lockFile(kind string) (string, error) {
+	place, err := o.place()
+	if err != nil {
+		return "", err
+	}
+	return lockFile(kind, place)
+}
+
+// clusterAndRepository connects to the cluster and opens the repository, which is made where there is none; close ends both.
+func (a *app) clusterAndRepository(cmd *cobra.Command, o *backupOptions) (cluster *ops.Cluster, repo *backup.Repository, closeBoth func(), err error) {
+	resolved, err := a.resolve(cmd)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if cluster, err = ops.Dial(cmd.Context(), resolved.Config); err != nil {
+		return nil, nil, nil, err
+	}
+	repo, closeStore, err := o.openRepository(cmd.Context(), true)
+	if err != nil {
+		_ = cluster.Close()
+		return nil, nil, nil, err
+	}
+	return cluster, repo, func() { closeStore(); _ = cluster.Close() }, nil
+}
+
 // openRepository opens the repository; close ends it.
 func (o *backupOptions) openRepository(ctx context.Context, create bool) (repo *backup.Repository, closeStore func(), err error) {
 	place, err := o.place()

@@ -18,7 +18,6 @@ import (
 	"github.com/etcdops/etcdops/backup/archive"
 	"github.com/etcdops/etcdops/backup/elect"
 	"github.com/etcdops/etcdops/internal/ui"
-	"github.com/etcdops/etcdops/ops"
 )
 
 // archiveOptions are the settings of an archiver.
@@ -98,13 +97,9 @@ func (a *app) runBackupArchive(cmd *cobra.Command, o *archiveOptions) error {
 	if err != nil {
 		return err
 	}
-	place, err := o.place()
-	if err != nil {
-		return err
-	}
 	var running atomic.Pointer[archive.Archiver]
 	go onStatusSignal(ctx, nil, func() { a.tellArchiver(running.Load(), lib.Notify) })
-	lock, err := lockFile("archive", place)
+	lock, err := o.lockFile("archive")
 	if err != nil {
 		return err
 	}
@@ -114,16 +109,11 @@ func (a *app) runBackupArchive(cmd *cobra.Command, o *archiveOptions) error {
 	}
 	defer unlock()
 	lib.SpoolDir = filepath.Join(create.SpoolDir, filepath.Base(lock))
-	cluster, err := a.dialCluster(cmd)
+	cluster, repo, closeBoth, err := a.clusterAndRepository(cmd, &o.backupOptions)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = cluster.Close() }()
-	repo, closeStore, err := o.openRepository(ctx, true)
-	if err != nil {
-		return err
-	}
-	defer closeStore()
+	defer closeBoth()
 	lib.Cluster, lib.Store = cluster, repo.Store()
 	lib.TakeBase = func(ctx context.Context, _ string) (*backup.Manifest, error) {
 		create := create
@@ -163,15 +153,6 @@ func (o *archiveOptions) runArchiver(ctx context.Context, lib archive.Options, r
 	defer stop()
 	running.Store(archiver)
 	return archiver.Run(ctx)
-}
-
-// dialCluster connects as the settings say.
-func (a *app) dialCluster(cmd *cobra.Command) (*ops.Cluster, error) {
-	resolved, err := a.resolve(cmd)
-	if err != nil {
-		return nil, err
-	}
-	return ops.Dial(cmd.Context(), resolved.Config)
 }
 
 // processName is what others see of a process in an election.

@@ -11,7 +11,6 @@ import (
 	"github.com/etcdops/etcdops/backup"
 	"github.com/etcdops/etcdops/health"
 	"github.com/etcdops/etcdops/internal/ui"
-	"github.com/etcdops/etcdops/ops"
 )
 
 // createOptions are the settings of one backup.
@@ -118,11 +117,7 @@ func (a *app) runBackupCreate(cmd *cobra.Command, o *createOptions) error {
 	if err != nil {
 		return err
 	}
-	place, err := o.place()
-	if err != nil {
-		return err
-	}
-	lock, err := lockFile("backup", place)
+	lock, err := o.lockFile("backup")
 	if err != nil {
 		return err
 	}
@@ -133,20 +128,11 @@ func (a *app) runBackupCreate(cmd *cobra.Command, o *createOptions) error {
 		return err
 	}
 	defer unlock()
-	resolved, err := a.resolve(cmd)
+	cluster, repo, closeBoth, err := a.clusterAndRepository(cmd, &o.backupOptions)
 	if err != nil {
 		return err
 	}
-	cluster, err := ops.Dial(ctx, resolved.Config)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = cluster.Close() }()
-	repo, closeStore, err := o.openRepository(ctx, true)
-	if err != nil {
-		return err
-	}
-	defer closeStore()
+	defer closeBoth()
 	if err := repo.SweepDebris(ctx, time.Now().Add(-backup.DebrisAge)); err != nil {
 		fmt.Fprintln(a.io.Err, "warning: what earlier runs left behind could not be swept:", ui.Safe(err.Error()))
 	}

@@ -72,24 +72,15 @@ func (a *app) runBackupSchedule(cmd *cobra.Command, o *scheduleOptions) error {
 	if err != nil {
 		return usageError(cmd, err)
 	}
-	place, err := o.place()
+	lock, err := o.lockFile("backup")
 	if err != nil {
 		return err
 	}
-	lock, err := lockFile("backup", place)
+	cluster, repo, closeBoth, err := a.clusterAndRepository(cmd, &o.backupOptions)
 	if err != nil {
 		return err
 	}
-	cluster, err := a.dialCluster(cmd)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = cluster.Close() }()
-	repo, closeStore, err := o.openRepository(ctx, true)
-	if err != nil {
-		return err
-	}
-	defer closeStore()
+	defer closeBoth()
 	d, err := daemon.New(daemon.Options{
 		Cron: o.cron, Zone: o.zone, Jitter: o.jitter, Webhook: webhook, Notify: a.tellScheduled(o.quiet), List: repo.List,
 		Cluster: func(ctx context.Context) (ops.ClusterID, error) { return clusterID(ctx, cluster) },

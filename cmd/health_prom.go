@@ -40,19 +40,8 @@ func (p *promPage) add(name, help string, value float64, labels ...string) {
 	f.samples = append(f.samples, name+"{"+strings.Join(pairs, ",")+"} "+strconv.FormatFloat(value, 'g', -1, 64))
 }
 
-// promSeverity numbers severities so that an alert can say "at least": unknown is told apart by its own number.
-func promSeverity(s health.Severity) float64 {
-	switch s {
-	case health.SeverityOK, health.SeverityInfo:
-		return 0
-	case health.SeverityWarning:
-		return 1
-	case health.SeverityCritical:
-		return 2
-	case health.SeverityUnknown:
-	}
-	return 3
-}
+// promSeverity numbers severities as plugins do: an alert can say "at least", and unknown is told apart by its own number.
+func promSeverity(s health.Severity) float64 { return float64(nagiosCode(s)) }
 
 // printHealthProm writes Prometheus' text format, for a textfile collector. What is not known has no sample.
 func printHealthProm(s *ui.Streams, results []result) error {

@@ -336,13 +336,5 @@ func (s StateDir) ResumeAny(name string) (*Journal, *Held, error) {
 			Hint: "etcdops recover list shows them; name one: etcdops recover abandon OPERATION",
 		}
 	}
-	held, err := s.Acquire(open[0].Plan.ClusterID)
-	if err != nil {
-		return nil, nil, err
-	}
-	j, err := OpenJournal(open[0].Path())
-	if err != nil {
-		return nil, nil, errors.Join(err, held.Release())
-	}
-	return j, held, nil
+	return s.reopen(open[0])
 }

@@ -94,11 +94,16 @@ func (s StateDir) ResumeRebuild(name string) (*Journal, *Held, error) {
 	case len(open) > 1:
 		return nil, nil, &ops.HintError{Code: CodeSeveral, Class: ops.ClassUsage, Op: "resume", Member: s.Path, Err: errors.New("several rebuilds are not finished"), Hint: "name one: --operation NAME"}
 	}
-	held, err := s.Acquire(open[0].Plan.ClusterID)
+	return s.reopen(open[0])
+}
+
+// reopen takes hold of an operation's cluster and opens its journal to be written to.
+func (s StateDir) reopen(found *Journal) (*Journal, *Held, error) {
+	held, err := s.Acquire(found.Plan.ClusterID)
 	if err != nil {
 		return nil, nil, err
 	}
-	j, err := OpenJournal(open[0].Path())
+	j, err := OpenJournal(found.Path())
 	if err != nil {
 		return nil, nil, errors.Join(err, held.Release())
 	}

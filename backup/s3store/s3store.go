@@ -85,12 +85,9 @@ func Open(u *url.URL) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix := strings.Trim(u.Path, "/")
-	if prefix != "" {
-		if err := backup.CheckName(prefix); err != nil {
-			return nil, fmt.Errorf("prefix: %w", err)
-		}
-		prefix += "/"
+	prefix, err := backup.PrefixOf(u)
+	if err != nil {
+		return nil, err
 	}
 	return &Store{client: client, uploads: uploads, bucket: u.Host, prefix: prefix, text: u.String()}, nil
 }

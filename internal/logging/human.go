@@ -57,7 +57,7 @@ func (c *humanCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 // Sync implements zapcore.Core.
 func (c *humanCore) Sync() error { return c.out.Sync() }
 
-// levelNames are five columns wide.
+// levelName is five columns wide.
 func levelName(level zapcore.Level) string {
 	switch level {
 	case zapcore.DebugLevel:

@@ -12,27 +12,15 @@ import (
 // that are no member (an editor, a copy) do not count: the directory must stand in the command line or the environment of
 // one that says --data-dir, or runs on the settings file given, which may be empty.
 func Running(dataDir, configFile string) int {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return 0
-	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		l, ok := OfProcess(pid)
-		if !ok {
-			continue
-		}
-		if file := l.ConfigFile(); file != "" {
+	for _, p := range processes() {
+		if file := p.Launch.ConfigFile(); file != "" {
 			if configFile != "" && file == configFile {
-				return pid
+				return p.PID
 			}
 			continue
 		}
-		if dir := l.Get("data-dir"); dir != "" && filepath.Clean(l.abs(dir)) == filepath.Clean(dataDir) && alive(pid) {
-			return pid
+		if dir := p.Launch.Get("data-dir"); dir != "" && filepath.Clean(p.Launch.abs(dir)) == filepath.Clean(dataDir) && alive(p.PID) {
+			return p.PID
 		}
 	}
 	return 0
