@@ -31,21 +31,27 @@ func (s meddling) Delete(ctx context.Context, name string) error {
 	return s.Store.Delete(ctx, name)
 }
 
+// toPrune makes two backups and plans, at a time when that may be done, to remove the older one.
+func (l *lab) toPrune(t *testing.T) (old, newest *backup.Manifest, plan []backup.PruneStep, later time.Time) {
+	t.Helper()
+	l.put(t, 3, 100)
+	old, newest = l.create(t, backup.CreateOptions{}), l.create(t, backup.CreateOptions{})
+	policy := backup.Policy{Last: 1, Force: true}
+	l.prune(t, policy, time.Now())
+	later = time.Now().Add(backup.Grace + time.Hour)
+	plan, err := l.repo.PlanPrune(t.Context(), policy, later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return old, newest, plan, later
+}
+
 // TestHoldWinsAgainstPrune: somebody holds a backup in the very moment in which prune removes it. Who was told that it is
 // held has it.
 func TestHoldWinsAgainstPrune(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, clustertest.Options{})
-	l.put(t, 3, 100)
-	old := l.create(t, backup.CreateOptions{})
-	newest := l.create(t, backup.CreateOptions{})
-	policy := backup.Policy{Last: 1, Force: true}
-	l.prune(t, policy, time.Now())
-	later := time.Now().Add(backup.Grace + time.Hour)
-	plan, err := l.repo.PlanPrune(t.Context(), policy, later)
-	if err != nil {
-		t.Fatal(err)
-	}
+	old, newest, plan, later := l.toPrune(t)
 	held := l.find(t, old.ID)
 	repo, err := backup.OpenRepository(t.Context(), meddling{l.store, "/manifest.json", &sync.Once{}, func() {
 		if err := l.repo.SetHold(t.Context(), held, true, "it is needed", time.Now()); err != nil {
@@ -99,16 +105,7 @@ func TestHoldIsNeverTakenAway(t *testing.T) {
 func TestPruneLooksAgain(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, clustertest.Options{})
-	l.put(t, 3, 100)
-	l.create(t, backup.CreateOptions{})
-	newest := l.create(t, backup.CreateOptions{})
-	policy := backup.Policy{Last: 1, Force: true}
-	l.prune(t, policy, time.Now())
-	later := time.Now().Add(backup.Grace + time.Hour)
-	plan, err := l.repo.PlanPrune(t.Context(), policy, later)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, newest, plan, later := l.toPrune(t)
 	if err := l.repo.AddRecord(t.Context(), newest.ID, backup.Record{At: time.Now(), Level: backup.LevelData, Problem: "damaged"}); err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,11 @@ func TestSnapshotsThatGoWrong(t *testing.T) {
 			}
 			defer func() { _ = c.Close() }()
 			var got sink
-			info, err := c.Snapshot(clustertest.Context(t, 20*time.Second), endpoint, ops.SnapshotOptions{Window: 500 * time.Millisecond}, &got)
+			var opts ops.SnapshotOptions
+			if tc.code == ops.CodeSnapshotSlow {
+				opts.Window = 500 * time.Millisecond
+			}
+			info, err := c.Snapshot(clustertest.Context(t, 20*time.Second), endpoint, opts, &got)
 			if ops.CodeOf(err) != tc.code || (err == nil) != (tc.code == "") {
 				t.Fatalf("%v, want %q", err, tc.code)
 			}

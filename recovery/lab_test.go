@@ -96,6 +96,20 @@ func (l *lab) kill(t *testing.T, names ...string) {
 // settle waits until that many members work: the one that was killed may have led, and busy machines elect slowly.
 func (l *lab) settle(t *testing.T, members int) {
 	t.Helper()
+	l.waitSeen(t, func(seen ops.Observation) bool {
+		live := 0
+		for _, m := range seen.Members {
+			if m.Condition == ops.Live {
+				live++
+			}
+		}
+		return live >= members
+	})
+}
+
+// waitSeen waits until the cluster has a leader and looks as it shall.
+func (l *lab) waitSeen(t *testing.T, ok func(ops.Observation) bool) {
+	t.Helper()
 	cluster, err := ops.Open(l.config())
 	if err != nil {
 		t.Fatal(err)
@@ -103,13 +117,7 @@ func (l *lab) settle(t *testing.T, members int) {
 	defer func() { _ = cluster.Close() }()
 	waitFor(t, func() bool {
 		seen, err := cluster.Observe(t.Context())
-		live := 0
-		for _, m := range seen.Members {
-			if m.Condition == ops.Live {
-				live++
-			}
-		}
-		return err == nil && seen.Leader != 0 && live >= members
+		return err == nil && seen.Leader != 0 && ok(seen)
 	})
 }
 

@@ -42,7 +42,7 @@ func TestPartition(t *testing.T) {
 	}
 }
 
-// TestOneWay lets a follower hear nothing: it cannot see the leader, while its own messages arrive.
+// TestClientsCutOff cuts the clients off alone: what they write arrives nowhere, until the heal.
 func TestClientsCutOff(t *testing.T) {
 	t.Parallel()
 	c := clustertest.New(t, clustertest.Options{Size: 1, ClientProxy: true})

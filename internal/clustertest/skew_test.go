@@ -7,7 +7,7 @@ import (
 	"github.com/etcdops/etcdops/internal/clustertest"
 )
 
-// TestSkew gives members wrong clocks; the cluster works all the same, and each shows its own time.
+// TestLongSkew gives members wrong clocks; the cluster works all the same, and each shows its own time.
 func TestLongSkew(t *testing.T) {
 	t.Parallel()
 	clustertest.Long(t)

@@ -17,11 +17,7 @@ import (
 func TestFaultAbandonRebuild(t *testing.T) {
 	clustertest.Long(t)
 	t.Parallel()
-	l := newLab(t, clustertest.Options{Size: 3})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 50)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 3}, 50)
 	host := l.host(t)
 	for _, at := range []string{"after-act:fence:m1", "after-act:copy", "before-act:switch:" + host, "after-act:switch:" + host, "before-look:seed:" + host} {
 		o := l.order(t, "m1", "m2", "m3")
@@ -77,11 +73,7 @@ func TestFaultAbandonRebuild(t *testing.T) {
 // cluster works with all its members.
 func TestAbandonRebuild(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, clustertest.Options{Size: 3})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 50)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 3}, 50)
 	o := l.order(t, "m1", "m2", "m3")
 	o.KillAt = "after-act:switch:" + l.host(t)
 	if killed, err := o.operator(t); !killed {

@@ -17,11 +17,7 @@ import (
 func TestFaultOldClusterTakesThePlace(t *testing.T) {
 	clustertest.Long(t)
 	t.Parallel()
-	l := newLab(t, clustertest.Options{Size: 3})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 50)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 3}, 50)
 	o := l.order(t, "m1", "m2", "m3")
 	plan, _, err := o.plan(t.Context())
 	if err != nil {

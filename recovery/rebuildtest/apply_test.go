@@ -83,11 +83,7 @@ func (l *lab) stopNew(t *testing.T) {
 // from its revision, and the third member's old directory cannot join.
 func TestRebuild(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, clustertest.Options{Size: 3})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 200)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 3}, 200)
 	before := l.originals(t)
 	o := l.order(t, "m1", "m2")
 	if err := o.run(t.Context()); err != nil {

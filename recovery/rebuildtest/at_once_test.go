@@ -14,11 +14,7 @@ import (
 func TestFaultTwoAtOnce(t *testing.T) {
 	clustertest.Long(t)
 	t.Parallel()
-	l := newLab(t, clustertest.Options{Size: 3, Args: []string{"--max-learners=2"}})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 50)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 3, Args: []string{"--max-learners=2"}}, 50)
 	before := l.originals(t)
 	t.Cleanup(func() { l.stopNew(t) })
 	o := l.order(t, "m1", "m2")

@@ -22,11 +22,7 @@ import (
 // onFileSystem makes a lab of one killed member whose data and whose operator's journal are on a file system of its own.
 func onFileSystem(t *testing.T, dir string) (*lab, []ledger.Entry) {
 	t.Helper()
-	l := newLab(t, clustertest.Options{Size: 1})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 50)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 1}, 50)
 	l.move(t, "m1", filepath.Join(dir, "m1"))
 	l.state = filepath.Join(dir, "state")
 	return l, entries

@@ -26,11 +26,7 @@ import (
 func TestFaultMajorityComesBack(t *testing.T) {
 	clustertest.Long(t)
 	t.Parallel()
-	l := newLab(t, clustertest.Options{Size: 3})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 50)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 3}, 50)
 	o := l.order(t, "m1", "m2", "m3")
 	o.at = func(point string) {
 		if point != "before-look:restore" {
@@ -142,11 +138,7 @@ func TestFaultRebuildLargeFleets(t *testing.T) {
 	for size, names := range map[int][]string{5: {"m2", "m3", "m5"}, 7: {"m1", "m4", "m6", "m7"}} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t, clustertest.Options{Size: size})
-			stop := l.load(t, 1)
-			l.acknowledgedAtLeast(t, 100)
-			l.killAll(t)
-			entries := stop()
+			l, entries := crashed(t, clustertest.Options{Size: size}, 100)
 			for _, m := range l.Members {
 				if !strings.Contains(strings.Join(names, " "), m.Name) {
 					m.Wipe(t)
@@ -179,11 +171,7 @@ func TestFaultRebuildLargeFleets(t *testing.T) {
 func TestRebuildSeparateLog(t *testing.T) {
 	t.Parallel()
 	wal := filepath.Join(t.TempDir(), "wal")
-	l := newLab(t, clustertest.Options{Size: 1, Args: []string{"--wal-dir=" + wal}})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 50)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 1, Args: []string{"--wal-dir=" + wal}}, 50)
 	before := checksums(t, wal)
 	o := l.order(t, "m1")
 	o.Sources[0].WALDir = wal
@@ -210,11 +198,7 @@ func TestRebuildSeparateLog(t *testing.T) {
 func TestFaultPendingSnapshot(t *testing.T) {
 	clustertest.Long(t)
 	t.Parallel()
-	l := newLab(t, clustertest.Options{Size: 1, Args: []string{"--snapshot-count=20"}})
-	stop := l.load(t, 1)
-	l.acknowledgedAtLeast(t, 10)
-	l.killAll(t)
-	entries := stop()
+	l, entries := crashed(t, clustertest.Options{Size: 1, Args: []string{"--snapshot-count=20"}}, 10)
 	snap := filepath.Join(l.Members[0].DataDir, "member", "snap")
 	old, err := os.ReadFile(filepath.Join(snap, "db"))
 	if err != nil {

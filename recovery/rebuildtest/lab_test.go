@@ -84,6 +84,16 @@ func (l *lab) writeSpec(t *testing.T, m *clustertest.Member) {
 	fixture.WriteSpec(t, l.specs[m.Name], m)
 }
 
+// crashed is a cluster that took so many writes at least, and whose members were then killed at once; the ledger tells which.
+func crashed(t *testing.T, opts clustertest.Options, writes int64) (*lab, []ledger.Entry) {
+	t.Helper()
+	l := newLab(t, opts)
+	stop := l.load(t, 1)
+	l.acknowledgedAtLeast(t, writes)
+	l.killAll(t)
+	return l, stop()
+}
+
 // move moves the data of a member that does not run to another place, and starts it there from now on.
 func (l *lab) move(t *testing.T, name, to string) {
 	t.Helper()
