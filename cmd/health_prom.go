@@ -94,7 +94,7 @@ func (p *promPage) cluster(r result) {
 }
 
 func (p *promPage) member(m health.MemberReport, at []string) {
-	p.add("etcdops_health_member_up", "1 when the member answers and has a leader.", truth(m.State == health.StateOK), at...)
+	p.add("etcdops_health_member_up", "1 when the member answers, has a leader, and lets linearizable reads through.", truth(m.State == health.StateOK), at...)
 	if m.Lag != nil {
 		p.add("etcdops_health_member_lag_entries", "Log entries behind the leader.", float64(*m.Lag), at...)
 	}

@@ -222,18 +222,33 @@ func (v *view) voters() []*member {
 	return out
 }
 
-// standing counts the voters: those seen to work, and those that are alive but will not tell. A voter works when it
-// answers and follows the leader; while nobody has a leader, when it answers.
-func (v *view) standing() (votes ops.Votes, untold int) {
+// standing is how the voters were found.
+type standing struct {
+	ops.Votes     // Healthy are those that work
+	answering int // those that gave a status, with or without a leader: what is left to elect one
+	untold    int // those that are alive, but will not tell
+}
+
+// lacking is how many more voters must answer before a majority can work.
+func (s standing) lacking() int { return s.Quorum() - s.answering }
+
+// standing counts the voters. One works when it answers, follows the leader, and no linearizable read through it failed:
+// the same that a change of the membership takes for live. While nobody has a leader, nobody works.
+func (v *view) standing() standing {
+	var votes standing
 	leader := v.leader()
 	for _, m := range v.voters() {
 		votes.Total++
-		switch s := m.last(); {
-		case s != nil && s.Status.Leader == leader:
+		s := m.last()
+		if s != nil {
+			votes.answering++
+		}
+		switch {
+		case s != nil && leader != 0 && s.Status.Leader == leader && m.cutOff() == nil:
 			votes.Healthy++
 		case m.failure().alive():
-			untold++
+			votes.untold++
 		}
 	}
-	return votes, untold
+	return votes
 }

@@ -93,33 +93,34 @@ func evalQuorum(v *view, _ Check) []Outcome {
 		}
 		return unknown(v.whyNoList())
 	}
-	votes, untold := v.standing()
+	votes := v.standing()
 	shown := fmt.Sprintf("%d of %d", votes.Healthy, votes.Total)
+	answering := fmt.Sprintf("%d of %d voters %s", votes.answering, votes.Total, verb(votes.answering, "answers", "answer"))
 	out := Outcome{Value: shown, Limit: strconv.Itoa(votes.Quorum())}
 	switch {
 	case p.passed && votes.HasQuorum():
 		out.Message = shown + " voters work, and a majority confirmed a linearizable read"
 	case p.passed:
-		out.Message = "a majority confirmed a linearizable read, though only " + shown + " voters can be reached from here"
+		out.Message = "a majority confirmed a linearizable read, though only " + shown + " voters are seen to work from here"
 	case votes.HasQuorum() && p.failed == nil && p.refused != nil:
 		out.Severity = SeverityUnknown
 		out.Message = "the linearizable read that would prove it was refused: " + p.refused.Message
 		out.Next = p.refused.Hint
-	case votes.HasQuorum() && v.leader() == 0:
+	case votes.lacking() <= 0 && v.leader() == 0:
 		out.Severity = SeverityCritical
-		out.Message = shown + " voters answer, but none has a leader"
+		out.Message = answering + ", but none has a leader"
 		out.Next = "etcdops explain leader.present"
-	case votes.HasQuorum():
+	case votes.lacking() <= 0:
 		out.Severity = SeverityCritical
-		out.Message = shown + " voters answer, but no linearizable read came through" + because(p.failed)
+		out.Message = answering + ", but no linearizable read came through" + because(p.failed)
 		out.Next = "etcdops explain quorum"
-	case votes.Healthy+untold >= votes.Quorum():
+	case votes.answering+votes.untold >= votes.Quorum():
 		out.Severity = SeverityUnknown
-		out.Message = fmt.Sprintf("%s voters are seen to work and %d more %s only to authenticated users", shown, untold, verb(untold, "answers", "answer"))
+		out.Message = fmt.Sprintf("%s, and %d more %s only to authenticated users", answering, votes.untold, verb(votes.untold, "does", "do"))
 		out.Next = "--user NAME --password-file FILE"
 	default:
 		out.Severity = SeverityCritical
-		out.Message = fmt.Sprintf("only %s voters %s, and %d are needed", shown, verb(votes.Healthy, "works", "work"), votes.Quorum())
+		out.Message = fmt.Sprintf("only %s, and %d are needed", answering, votes.Quorum())
 		out.Next = "etcdops explain quorum"
 	}
 	return []Outcome{out}
@@ -140,23 +141,26 @@ func evalTolerance(v *view, _ Check) []Outcome {
 	if v.list == nil {
 		return unknown(v.whyNoList())
 	}
-	votes, untold := v.standing()
+	votes := v.standing()
 	left, p := votes.Tolerance(), v.majorityProof()
 	out := Outcome{Value: strconv.Itoa(max(left, 0)), Limit: "1"}
 	switch {
-	case left >= 0 && !p.passed && (v.leader() == 0 || p.failed != nil):
+	case votes.lacking() <= 0 && !p.passed && (v.leader() == 0 || p.failed != nil):
 		out.Severity = SeverityWarning
 		out.Message = "no majority works now that could survive a failure"
 		out.Next = "etcdops explain quorum"
 	case left > 0:
 		out.Message = plural(left, "voter") + " more may fail"
-	case untold > 0:
-		return unknown(fmt.Sprintf("%s %s only to authenticated users", plural(untold, "voter"), verb(untold, "answers", "answer")))
+	case votes.untold > 0:
+		return unknown(fmt.Sprintf("%s %s only to authenticated users", plural(votes.untold, "voter"), verb(votes.untold, "answers", "answer")))
 	case left < 0 && p.passed:
-		return unknown("a majority works, but too few voters can be reached from here to count what may fail")
+		return unknown("a majority works, but too few voters are seen to work from here to count what may fail")
 	case left < 0:
 		out.Severity = SeverityWarning
-		out.Message = fmt.Sprintf("the majority is lost: %s needed", plural(-left, "more voter"))
+		out.Message = "the majority is lost"
+		if votes.lacking() > 0 {
+			out.Message += ": " + plural(votes.lacking(), "more voter") + " needed"
+		}
 		out.Next = "etcdops explain quorum"
 	case votes.Total == 1:
 		out.Message = "a single voter survives no failure, by design"

@@ -54,7 +54,7 @@ func evalUnstarted(v *view, _ Check) []Outcome {
 	if v.list == nil {
 		return unknown(v.whyNoList())
 	}
-	votes, _ := v.standing()
+	votes := v.standing()
 	var out []Outcome
 	for _, m := range v.members {
 		if !m.listed {

@@ -141,8 +141,8 @@ func (v *view) votesReport() *VotesReport {
 	if v.list == nil {
 		return nil
 	}
-	votes, _ := v.standing()
-	return &VotesReport{Votes: votes, Quorum: votes.Quorum(), Tolerance: votes.Tolerance()}
+	s := v.standing()
+	return &VotesReport{Votes: s.Votes, Answering: s.answering, Quorum: s.Quorum(), Tolerance: s.Tolerance()}
 }
 
 // summary is the verdict line without the severity.
@@ -156,20 +156,23 @@ func (v *view) summary(r Report) string {
 		}
 		return "its members are not known: " + v.whyNoList()
 	}
-	_, untold := v.standing()
-	voters := fmt.Sprintf("%d of %s", r.Votes.Healthy, plural(r.Votes.Total, "voter"))
-	answer := voters + " " + verb(r.Votes.Healthy, "answers", "answer")
-	seen := voters + " healthy"
+	votes := v.standing()
+	of := plural(votes.Total, "voter")
+	answer := fmt.Sprintf("%d of %s %s", votes.answering, of, verb(votes.answering, "answers", "answer"))
+	seen := fmt.Sprintf("%d of %s healthy", votes.Healthy, of)
 	switch {
 	case r.Available == nil:
 		return answer + ", whether a majority works is not known"
-	case !*r.Available && r.Votes.Tolerance < 0:
-		return fmt.Sprintf("%s, no quorum: %d more needed", seen, -r.Votes.Tolerance)
+	case !*r.Available && votes.lacking() > 0:
+		if votes.answering > votes.Healthy {
+			seen += fmt.Sprintf(", %d %s", votes.answering, verb(votes.answering, "answers", "answer"))
+		}
+		return fmt.Sprintf("%s, no quorum: %d more needed", seen, votes.lacking())
 	case !*r.Available && v.leader() == 0:
 		return answer + ", but there is no leader"
 	case !*r.Available:
 		return answer + ", but no quorum works"
-	case r.Votes.Tolerance < 0 || untold > 0:
+	case r.Votes.Tolerance < 0 || votes.untold > 0:
 		return seen + " from here, quorum works, what may still fail is not known"
 	}
 	return fmt.Sprintf("%s, can lose %d more", seen, r.Votes.Tolerance)

@@ -56,6 +56,8 @@ func (v *view) memberState(m *member) State {
 	switch f := m.failure(); {
 	case s != nil && s.Status.Leader == 0:
 		return StateNoLeader
+	case s != nil && m.cutOff() != nil:
+		return stateOf(m.cutOff())
 	case s != nil:
 		return StateOK
 	case f != nil:
@@ -116,6 +118,9 @@ func (v *view) memberReport(m *member) MemberReport {
 		r.Cause, r.Code = f.Message, f.Code
 	}
 	if s := m.last(); s != nil {
+		if f := m.cutOff(); f != nil && s.Status.Leader != 0 {
+			r.Cause, r.Code = "no linearizable read comes through it: "+f.Message, f.Code
+		}
 		r.fill(s.Status)
 	}
 	if quota, known := m.quota(); known {

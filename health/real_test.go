@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -331,6 +332,40 @@ func TestAuthentication(t *testing.T) {
 	if class, _ := r.Class(false); class != ops.ClassUnreachable {
 		t.Errorf("class %v", class)
 	}
+}
+
+// TestVotersAsProofsCountThem wants health to count the voters as the proofs of changes do: all at work, one that hangs, and
+// without a majority, where one answers and none works.
+func TestVotersAsProofsCountThem(t *testing.T) {
+	t.Parallel()
+	c := clustertest.New(t, clustertest.Options{Size: 3})
+	cfg := at(c.Endpoints()...)
+	cluster, err := ops.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cluster.Close() })
+	same := func(live, answering int, words string) {
+		t.Helper()
+		until(t, fmt.Sprintf("%d live of %d that answer", live, answering), func(ctx context.Context) (bool, error) {
+			r := lookFor(ctx, t, cfg, time.Second)
+			seen, err := cluster.Observe(ctx)
+			if err != nil {
+				return false, err
+			}
+			proof, err := ops.CheckChange(seen, seen.TakenAt, ops.CheckOptions{WhatIf: true})
+			now := proof.Now
+			t.Logf("proof: %s", now)
+			return r.Votes != nil && r.Votes.Healthy == live && now.Live == live && r.Votes.Answering == answering && now.Answering == answering &&
+				r.Votes.Tolerance == now.Tolerance && strings.Contains(r.Summary, words) && strings.Contains(now.String(), words), err
+		})
+	}
+	same(3, 3, "can lose 1 more")
+	c.Members[2].Pause(t)
+	same(2, 2, "can lose 0 more")
+	c.Members[1].Stop(t)
+	same(0, 1, ", 1 answers, ")
+	same(0, 1, "no quorum: 1 more needed")
 }
 
 // TestTLS looks with the right and with a wrong authority.

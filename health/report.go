@@ -31,6 +31,7 @@ type Report struct {
 // VotesReport is the arithmetic of the majority.
 type VotesReport struct {
 	ops.Votes
+	Answering int `json:"answering"` // voters that answer, also without a leader
 	Quorum    int `json:"quorum"`    // voters that a majority takes
 	Tolerance int `json:"tolerance"` // voters that may still fail; negative when the majority is lost
 }

@@ -234,3 +234,18 @@ func (m *member) failure() *Failure {
 	}
 	return cause
 }
+
+// cutOff says why no linearizable read came through the member, nil when one did, or when none was tried or allowed.
+func (m *member) cutOff() *Failure {
+	var cause *Failure
+	for _, e := range m.answered {
+		f := e.Linearizable.failed()
+		switch {
+		case e.Linearizable.done():
+			return nil
+		case f != nil && f.Kind != KindAuth && f.Kind != KindUnsupported:
+			cause = f
+		}
+	}
+	return cause
+}

@@ -15,18 +15,26 @@ type Tally struct {
 	Live      int `json:"live"`      // voters that were proven to take part
 	Answering int `json:"answering"` // voters that answer, also without a leader: what is left to elect one
 	Quorum    int `json:"quorum"`    // voters that must agree
-	Tolerance int `json:"tolerance"` // live voters that may fail before the majority is lost; negative: that many are missing
+	Tolerance int `json:"tolerance"` // live voters that may fail before the majority is lost; negative: that many live ones are missing
 	Unstarted int `json:"unstarted"` // voters that never started
 	Learners  int `json:"learners"`
 }
 
-// String is "3 of 4 voters live, quorum 3, can lose 0 more".
+// String is "3 of 4 voters live, quorum 3, can lose 0 more", or "0 of 3 voters live, 1 answers, quorum 2, no quorum: 1 more
+// needed": a voter that answers without a leader does not live, and is counted where it matters who is still there.
 func (t Tally) String() string {
-	text := fmt.Sprintf("%d of %d voters live, quorum %d, ", t.Live, t.Voters, t.Quorum)
-	if t.Tolerance < 0 {
-		return text + t.lost()
+	text := fmt.Sprintf("%d of %d voters live, ", t.Live, t.Voters)
+	if t.Tolerance >= 0 {
+		return text + fmt.Sprintf("quorum %d, can lose %d more", t.Quorum, t.Tolerance)
 	}
-	return text + fmt.Sprintf("can lose %d more", t.Tolerance)
+	switch {
+	case t.Answering == t.Live:
+	case t.Answering == 1:
+		text += "1 answers, "
+	default:
+		text += fmt.Sprintf("%d answer, ", t.Answering)
+	}
+	return text + fmt.Sprintf("quorum %d, %s", t.Quorum, t.lost())
 }
 
 // lost says what a cluster without a quorum lacks.
