@@ -27,9 +27,9 @@ func (t Tally) String() string {
 	if t.Tolerance >= 0 {
 		return text + fmt.Sprintf("quorum %d, can lose %d more", t.Quorum, t.Tolerance)
 	}
-	switch {
-	case t.Answering == t.Live:
-	case t.Answering == 1:
+	switch t.Answering {
+	case t.Live:
+	case 1:
 		text += "1 answers, "
 	default:
 		text += fmt.Sprintf("%d answer, ", t.Answering)

@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/etcdops/etcdops/internal/clustertest"
 	"github.com/etcdops/etcdops/internal/clustertest/fixture"
