@@ -91,7 +91,7 @@ func (o onTarget) inList(ctx context.Context) (ops.Member, error) {
 	if !ok {
 		return m, &ops.HintError{
 			Code: CodeStalled, Op: "look for", Member: o.target.Name,
-			Err: fmt.Errorf("its new ID %s is not in the member list: somebody removed it", id), Hint: "etcdops member list",
+			Err: fmt.Errorf("its new ID %s is not in the member list: somebody removed it; to go on adds it anew, etcdops recover abandon leaves it out", id),
 		}
 	}
 	return m, nil

@@ -69,6 +69,9 @@ func (r *MemberRun) Execute(ctx context.Context) (err error) {
 		return err
 	}
 	defer leave()
+	if err := r.mendJoining(ctx); err != nil {
+		return err
+	}
 	x := Executor{Journal: r.Journal, Actions: r, Guard: r.guard, Events: r.Events, Fault: r.Fault}
 	if err := x.Run(ctx); err != nil {
 		return err
@@ -294,7 +297,7 @@ func (r *MemberRun) followed(step Step, seen ops.Observation) ([]string, error) 
 	}
 	known, err := r.Journal.Get("goal:"+step.Member, &goal)
 	m, there := seen.ByID(id)
-	if err != nil || !known || !there || m.Condition != ops.Live || m.Applied < goal || m.Applied+followLag < seen.Commit {
+	if err != nil || !known || goal == 0 || !there || m.Condition != ops.Live || m.Applied < goal || m.Applied+followLag < seen.Commit {
 		return nil, err
 	}
 	return []string{ops.RiskLaggingLearner}, nil

@@ -45,7 +45,7 @@ func (e takeBackError) Error() string { return e.cause.Error() }
 // Done implements Action.
 func (a *syncAction) Done(ctx context.Context) (bool, error) {
 	known, err := a.r.Journal.Get("goal:"+a.target.Name, &a.goal)
-	if err != nil || !known {
+	if err != nil || !known || a.goal == 0 {
 		return false, err
 	}
 	if m, err := a.inList(ctx); err != nil || !m.Learner {
@@ -110,10 +110,10 @@ func (a *syncAction) Do(ctx context.Context, tell Tell) error {
 	return a.r.awaitHashes(ctx)
 }
 
-// setGoal notes the leader's commit once; a resumed run keeps it.
+// setGoal notes the leader's commit once; a resumed run keeps it, one that joins anew has none (0).
 func (a *syncAction) setGoal(ctx context.Context) error {
 	known, err := a.r.Journal.Get("goal:"+a.target.Name, &a.goal)
-	if err != nil || known {
+	if err != nil || known && a.goal != 0 {
 		return err
 	}
 	seen, err := a.r.Cluster.Observe(ctx)
@@ -271,10 +271,13 @@ func (o onTarget) noteTakenBack() error {
 		return err
 	}
 	var steps []string
-	for _, kind := range []string{StepSetAside, StepAdd, StepStart, StepSync} {
-		steps = append(steps, kind+":"+o.target.Name)
+	for _, kind := range joinKinds() {
+		if step := kind + ":" + o.target.Name; o.r.Journal.Began(step) {
+			steps = append(steps, step)
+		}
 	}
 	return errors.Join(
+		o.r.Journal.Put("goal:"+o.target.Name, 0),
 		o.r.Journal.Put("attempt:"+o.target.Name, attempt+1),
 		o.keepAsides(),
 		o.r.Journal.Undone("taken back", steps...),

@@ -51,6 +51,9 @@ func (r *RebuildRun) Execute(ctx context.Context) (err error) {
 		}
 		r.leave(ctx)
 	}()
+	if err := r.mendJoining(ctx); err != nil {
+		return err
+	}
 	x := Executor{Journal: r.Journal, Actions: r, Guard: r.guard, Events: r.Events, Fault: r.Fault}
 	if err := x.Run(ctx); err != nil {
 		return err
@@ -59,6 +62,20 @@ func (r *RebuildRun) Execute(ctx context.Context) (err error) {
 		return fmt.Errorf("remove the working directory: %w", err)
 	}
 	return r.Journal.End(stateDone)
+}
+
+// mendJoining does what the recovery of members does before it goes on, once a member was added.
+func (r *RebuildRun) mendJoining(ctx context.Context) error {
+	for _, t := range r.Journal.Plan.Member.Targets {
+		if !r.Journal.IsDone(StepAdd + ":" + t.Name) {
+			continue
+		}
+		if err := r.enter(ctx); err != nil {
+			return err
+		}
+		return r.join.mendJoining(ctx)
+	}
+	return nil
 }
 
 // plan is the rebuild's part of the plan.
