@@ -50,3 +50,18 @@ func TestEveryCodeIsExplained(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestTopicsLeadToOurCommands: what a refusal leads to is the command that proves what it does, not the way by hand.
+func TestTopicsLeadToOurCommands(t *testing.T) {
+	t.Parallel()
+	leadsTo := map[string]string{"replace-member": "etcdops recover member", "quorum-lost": "etcdops rebuild-cluster plan"}
+	for _, topic := range topics() {
+		fix := strings.Join(topic.Fix, "\n")
+		if command := leadsTo[topic.Code]; command == "" || !strings.Contains(fix, command) {
+			t.Errorf("%s does not lead to %q:\n%s", topic.Code, command, fix)
+		}
+		if strings.Contains(fix, "force-new-cluster") {
+			t.Errorf("%s tells to throw the log's tail away:\n%s", topic.Code, fix)
+		}
+	}
+}

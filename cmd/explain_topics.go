@@ -14,13 +14,13 @@ func topics() []ops.Explanation {
 				"That is why the removal comes before anything else. Only one member at a time, and only while the others have quorum.",
 			Fix: []string{
 				"the other members must be healthy and have quorum: etcdops health; if not: etcdops explain quorum-lost",
-				"take a snapshot: etcdops snapshot save before.db --endpoints ONE-HEALTHY-MEMBER",
-				"stop the member, and keep it from starting by itself",
-				"find its ID and remove it: etcdops member list; etcdops member remove ID",
-				"set its data aside, and a separate WAL directory likewise; do not delete them yet: mv DATA-DIR DATA-DIR.old",
-				"add it again: etcdops member add NAME --learner --peer-urls=URL",
-				"start it with exactly the settings that this prints (--initial-cluster-state=existing)",
-				"wait until its applied index has caught up with the others (etcdops status), then: etcdops member promote ID",
+				"look at the plan, which changes nothing: etcdops recover member NAME --dry-run",
+				"a member of another machine: etcdops recover member NAME --via ssh:root@HOST/systemd:etcd --dry-run",
+				"the same without --dry-run takes a backup, removes the old ID, sets the data aside, adds the member as a learner, " +
+					"fills it, promotes it and compares; stopped half-way: etcdops recover member --resume",
+				"a member that is not in the list any more (etcdops member list): set its data aside, and a separate WAL directory " +
+					"likewise, then: etcdops member add NAME --peer-urls=URL",
+				"start it with exactly the settings that this prints, and then: etcdops member promote NAME",
 				"look again: etcdops health",
 			},
 		},
@@ -33,12 +33,14 @@ func topics() []ops.Explanation {
 				"--force-new-cluster on the original, makes what could be saved unsaveable: it drops the log's tail that may hold acknowledged writes.",
 			Fix: []string{
 				"be sure: a majority that can be started again, on its own directories, is always better",
-				"stop every member that is left, and copy each data directory (and WAL directory) to a safe place first",
-				"compare them: the one with the highest last raft term and index has the most; work on copies only",
-				"with a recent snapshot: etcdops snapshot restore FILE --name NAME --initial-cluster NAME=PEER-URL " +
-					"--initial-advertise-peer-urls PEER-URL --initial-cluster-token A-NEW-UNIQUE-TOKEN --data-dir NEW-DIR",
-				"without one, start a copy of the best directory once: etcdops serve --force-new-cluster --data-dir COPY, cut off from the old members",
-				"etcdops health, then add the others one by one with empty directories: etcdops explain replace-member",
+				"stop every member that is left and keep it stopped; wipe, restore and start nothing: each data directory counts, a damaged one too",
+				"see what is left and what would be lost, which changes nothing: etcdops rebuild-cluster plan --from NAME=DATA-DIR " +
+					"--from NAME=ssh:HOST:/DATA-DIR (one --from for each directory)",
+				"COMPLETE in its first line is a proof that no acknowledged write is lost; POSSIBLY LOSSY: look for the missing directories first",
+				"carry it out: etcdops rebuild-cluster apply with the same --from, and with --via NAME=DRIVER for each member of the new " +
+					"cluster; stopped half-way: etcdops rebuild-cluster resume",
+				"no directory is left: etcdops rebuild-cluster apply --repo REPOSITORY, or --snapshot FILE, with the same --via",
+				"look again: etcdops health",
 			},
 		},
 	}

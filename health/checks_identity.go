@@ -21,7 +21,7 @@ func identityChecks() []Check {
 			Danger: "Clients that reach the other cluster read old or no data, and what they write there is lost to this one. " +
 				"Merging the two is not possible: one of them has to go.",
 			Fix: []string{
-				"this machine's own member is down: systemctl status etcd; crictl ps -a --name etcd; journalctl -u etcd",
+				"this machine's own member is down: systemctl status etcd etcdops; crictl ps -a --name etcd; journalctl -u etcd",
 				"another cluster is meant than this machine's: name it with --endpoints or --context",
 				"find out which cluster is the right one before anything is stopped: compare revisions with etcdops status",
 				"stop the member that is alone, keep its data directory aside, and add it again empty: etcdops explain replace-member",
@@ -90,7 +90,7 @@ func evalStopped(v *view) []Outcome {
 		if !l.Stopped || v.list != nil && slices.ContainsFunc(v.list.Members, l.is) {
 			continue // if it is listed, reachability tells of it
 		}
-		o := Outcome{Severity: SeverityUnknown, Needed: true, Next: "start it (systemctl status etcd; crictl ps -a --name etcd), or name the cluster that is meant: --endpoints URL"}
+		o := Outcome{Severity: SeverityUnknown, Needed: true, Next: "start it (systemctl status etcd etcdops; crictl ps -a --name etcd), or name the cluster that is meant: --endpoints URL"}
 		who := "this machine's own member"
 		if l.Name != "" {
 			who += " " + l.Name

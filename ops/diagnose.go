@@ -130,7 +130,7 @@ func (e evidence) diagnoseNetwork() *HintError {
 	case errors.As(e.err, &dns), e.stage == StageDNS:
 		return e.fault(CodeDNS, "the name "+host+" cannot be looked up: "+dnsCause(e.err, dns), "cat /etc/resolv.conf; or use the member's IP address")
 	case errors.Is(e.err, syscall.ECONNREFUSED):
-		return e.fault(CodeRefused, "connection refused: nothing listens on "+e.ep.address, "on "+host+": is etcd running? systemctl status etcd; crictl ps -a --name etcd; ss -ltn 'sport = :"+port+"'")
+		return e.fault(CodeRefused, "connection refused: nothing listens on "+e.ep.address, "on "+host+": is etcd running? systemctl status etcd etcdops; crictl ps -a --name etcd; ss -ltn 'sport = :"+port+"'")
 	case errors.Is(e.err, os.ErrNotExist):
 		return e.fault(CodeRefused, "there is no socket "+e.ep.address, "ls -l "+e.ep.address)
 	case errors.Is(e.err, syscall.EHOSTUNREACH), errors.Is(e.err, syscall.ENETUNREACH), errors.Is(e.err, syscall.EADDRNOTAVAIL):
@@ -175,7 +175,7 @@ func (e evidence) diagnoseHTTP2() *HintError {
 
 func (e evidence) silent() *HintError {
 	return e.fault(CodeSilent, fmt.Sprintf("%s accepts the connection and then says nothing for %s: its process hangs or is stopped, or its disk stalls", e.ep.address, round(e.timeout)),
-		"on that host: ps -o stat,wchan -C etcd (T: stopped, D: waits for the disk); dmesg | tail")
+		"on that host: ps -o pid,stat,wchan,args -C etcd,etcdops (T: stopped, D: waits for the disk); dmesg | tail")
 }
 
 func (e evidence) closedEarly() *HintError {

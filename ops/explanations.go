@@ -31,7 +31,7 @@ func explainReaching() []Explanation {
 			string(CodeRefused), "connection refused",
 			"The host answers, but no process listens on the port: etcd is down, still starting, or listens on another address.",
 			"The member takes no part in the quorum if it is down.",
-			[]string{"on the host: systemctl status etcd, or crictl ps -a --name etcd", "ss -ltnp | grep etcd shows the addresses it listens on", "journalctl -u etcd -n 50, or crictl logs, says why it ended"},
+			[]string{"on the host: systemctl status etcd etcdops, or crictl ps -a --name etcd", "ss -ltnp | grep etcd shows the addresses it listens on", "journalctl -u etcd -n 50, or crictl logs, says why it ended"},
 		},
 		{
 			string(CodeNoAnswer), "no answer to the connection",
@@ -55,7 +55,7 @@ func explainReaching() []Explanation {
 			string(CodeSilent), "the connection is accepted, then nothing is said",
 			"The kernel accepts connections for a process that does not run: etcd is stopped (SIGSTOP), frozen with its container, or waits for a disk that hangs.",
 			"A member that hangs counts for the quorum and does not vote: one more failure may stop the cluster.",
-			[]string{"on the host: ps -o pid,stat,wchan -C etcd (T is stopped, D waits for the disk)", "dmesg | tail shows disk errors", "if it does not recover, restart the member"},
+			[]string{"on the host: ps -o pid,stat,wchan,args -C etcd,etcdops (T is stopped, D waits for the disk)", "dmesg | tail shows disk errors", "if it does not recover, restart the member"},
 		},
 		{
 			string(CodeConnectOther), "the connection cannot be opened",
