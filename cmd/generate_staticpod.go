@@ -34,7 +34,7 @@ func (o *staticPodOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.initialState, "initial-cluster-state", "new", "new, or existing for a member that was added to a cluster")
 	fs.StringVar(&o.dataDir, "data-dir", "/var/lib/etcd", "the data directory on the machine")
 	fs.StringVar(&o.pkiDir, "pki-dir", "/etc/kubernetes/pki/etcd", "directory of ca.crt, server.crt, server.key, peer.crt and peer.key on the machine")
-	fs.Int64Var(&o.user, "run-as-user", 0, "user ID of the process; data and podKeys must be its own (kubeadm's are root's)")
+	fs.Int64Var(&o.user, "run-as-user", 0, "user ID of the process; data and keys must be its own (kubeadm's are root's)")
 }
 
 func (o *staticPodOptions) validate(cmd *cobra.Command) error {

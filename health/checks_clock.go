@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -178,7 +179,7 @@ func (v *view) kernelOf(m *member) *clock.Kernel {
 // nanoseconds reads a metric in seconds; one that makes no sense becomes the nearest that does.
 func nanoseconds(seconds float64) int64 {
 	const most = 1e9
-	if seconds != seconds { //nolint:gocritic // NaN is unlike itself
+	if math.IsNaN(seconds) {
 		return 0
 	}
 	return int64(min(max(seconds, -most), most) * 1e9)

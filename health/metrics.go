@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,7 +145,7 @@ func parseSample(name, rest string) (Sample, bool) {
 	value, _, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
 	n, err := strconv.ParseFloat(value, 64)
 	s.Value = n
-	return s, err == nil && n == n && n <= maxValue && n >= -maxValue //nolint:gocritic // NaN is unlike itself
+	return s, err == nil && math.Abs(n) <= maxValue // which NaN is not
 }
 
 // maxValue keeps infinities out, which JSON cannot hold.

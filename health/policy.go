@@ -3,6 +3,7 @@ package health
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,7 +92,7 @@ func parseLimit(text string) (float64, error) {
 		return 0, nil
 	}
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n != n || n < 0 || n > 1e15 { //nolint:gocritic // NaN is unlike itself
+	if err != nil || math.IsNaN(n) || n < 0 || n > 1e15 {
 		return 0, errors.New(strconv.Quote(text) + " is no number above zero")
 	}
 	return n, nil

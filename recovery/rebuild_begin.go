@@ -14,7 +14,7 @@ import (
 // unfinished, and refused when it would be another one now. The caller executes the journal and then releases what is held.
 func (s StateDir) BeginRebuild(ctx context.Context, inspector Inspector, plan *Plan, req RebuildRequest) (*Journal, *Held, error) {
 	if err := plan.Verify(); err != nil || plan.Rebuild == nil {
-		return nil, nil, &ops.HintError{Code: CodePlan, Class: ops.ClassUsage, Op: "read the plan", Err: errors.Join(err, errNoRebuild(plan)), Hint: "make it again: rebuild-cluster plan --out FILE"}
+		return nil, nil, &ops.HintError{Code: CodePlan, Class: ops.ClassUsage, Op: "read the plan", Err: errors.Join(err, errNoRebuild(plan)), Hint: "make it again: etcdops rebuild-cluster plan --out FILE"}
 	}
 	if err := plan.Rebuild.drivers(); err != nil {
 		return nil, nil, err
@@ -54,7 +54,7 @@ func (s StateDir) beginRebuild(ctx context.Context, inspector Inspector, plan *P
 		return nil, err
 	}
 	if now.Basis != plan.Basis || now.Rebuild.Verdict.Text != plan.Rebuild.Verdict.Text {
-		return nil, rebuildRefusal(CodeStale, "", "rebuild-cluster plan", "what the sources hold has changed since the plan was made at %s", plan.MadeAt.Format(time.RFC3339))
+		return nil, rebuildRefusal(CodeStale, "", "etcdops rebuild-cluster plan", "what the sources hold has changed since the plan was made at %s", plan.MadeAt.Format(time.RFC3339))
 	}
 	return CreateJournal(s.Path, plan)
 }
@@ -90,7 +90,7 @@ func (s StateDir) ResumeRebuild(name string) (*Journal, *Held, error) {
 	}
 	switch {
 	case len(open) == 0:
-		return nil, nil, &ops.HintError{Code: CodeNothing, Class: ops.ClassUsage, Op: "resume", Member: s.Path, Err: errors.New("no rebuild is unfinished here"), Hint: "rebuild-cluster plan"}
+		return nil, nil, &ops.HintError{Code: CodeNothing, Class: ops.ClassUsage, Op: "resume", Member: s.Path, Err: errors.New("no rebuild is unfinished here"), Hint: "etcdops rebuild-cluster plan"}
 	case len(open) > 1:
 		return nil, nil, &ops.HintError{Code: CodeSeveral, Class: ops.ClassUsage, Op: "resume", Member: s.Path, Err: errors.New("several rebuilds are not finished"), Hint: "name one: --operation NAME"}
 	}

@@ -134,7 +134,7 @@ func (b rebuildBase) inspectAt(ctx context.Context, s Source) (*datadir.Info, er
 		}
 		w := info.WAL
 		if info.DB == nil || info.MemberID != row.Member || w != nil && (w.LastTerm != row.LastTerm || w.LastIndex != row.LastIndex || w.Commit != row.Commit) {
-			return nil, refusef(CodeStale, s.Name, "rebuild-cluster plan", "%s is not as it was when the plan was made", s.Path)
+			return nil, refusef(CodeStale, s.Name, "etcdops rebuild-cluster plan", "%s is not as it was when the plan was made", s.Path)
 		}
 	}
 	return &info, nil

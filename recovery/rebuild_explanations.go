@@ -7,7 +7,7 @@ func rebuildRefusals() []ops.Explanation {
 	return []ops.Explanation{
 		explain(CodeQuorumWorks, "a majority works, or may work: there is nothing to rebuild",
 			"Members answered and follow a leader; or they have authentication, and do not say without a user whether they do. A rebuild would make a second cluster beside a living one.", nothingChanged,
-			"etcdops health says what is wrong", "a single member is replaced with: recover member NAME",
+			"etcdops health says what is wrong", "a single member is replaced with: etcdops recover member NAME",
 			"members with authentication: --user NAME --password-file FILE; or stop them first, and keep them from starting"),
 		explain(CodeClusters, "the sources are of several clusters",
 			"The logs in the data directories carry different cluster IDs: one of the paths is wrong, or a member was once started afresh.", nothingChanged,

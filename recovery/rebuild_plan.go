@@ -42,7 +42,7 @@ type RebuildOptions struct {
 // here, of facts alone, and is of ops.ClassRefused.
 func PlanRebuild(facts RebuildFacts, opts RebuildOptions) (*Plan, error) {
 	if facts.Quorum {
-		return nil, rebuildRefusal(CodeQuorumWorks, "", "etcdops health; a single member is replaced with: recover member NAME; if another cluster answers there, name this one's members: --endpoints",
+		return nil, rebuildRefusal(CodeQuorumWorks, "", "etcdops health; a single member is replaced with: etcdops recover member NAME; if another cluster answers there, name this one's members: --endpoints",
 			"a majority works: %s answered", strings.Join(facts.Answers, ", "))
 	}
 	if len(facts.Secret) > 0 { // what is not seen is not dead
