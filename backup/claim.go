@@ -60,6 +60,8 @@ func (r *Repository) claimSlot(ctx context.Context, m *Manifest, slot, now time.
 		}
 		var other claim
 		switch err := readDocument(ctx, r.store, name, schemaClaim, &other); {
+		case documentError(err):
+			continue // nobody can say whose it is: rather two backups of a slot than none
 		case err != nil:
 			return err
 		case other.Manifest == own:
@@ -81,7 +83,7 @@ func (r *Repository) endClaim(ctx context.Context, c claim, slot, now time.Time)
 	case err == nil && known:
 		return nil
 	case err == nil:
-		return r.slotTaken(slot, "another scheduler has taken its backup")
+		return r.takenBy(ctx, c, slot, now)
 	case !errors.Is(err, ErrNotExist):
 		return err
 	}
@@ -93,9 +95,39 @@ func (r *Repository) endClaim(ctx context.Context, c claim, slot, now time.Time)
 		if known, err := r.isVoid(ctx, c.Manifest); err != nil || known {
 			return err
 		}
-		return r.slotTaken(slot, "another scheduler has taken its backup")
+		return r.takenBy(ctx, c, slot, now)
 	}
 	return err
+}
+
+// takenBy says that a slot is taken by the backup that its claim names, unless that is damaged or of the future: it serves the slot no
+// more, and another one may.
+func (r *Repository) takenBy(ctx context.Context, c claim, slot, now time.Time) error {
+	dir, id, _ := parseBaseDir(c.Manifest)
+	e := Entry{ID: id, Dir: dir}
+	sizes := map[string]int64{}
+	var objects []Object
+	for _, prefix := range []string{dir, recordDir + string(id) + "/"} {
+		found, err := r.store.List(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		objects = append(objects, found...)
+	}
+	for _, o := range objects {
+		sizes[o.Name] = o.Size
+	}
+	if err := r.readEntry(ctx, &e, sizes); err != nil {
+		return err
+	}
+	marked := []Entry{e}
+	if err := r.readMarks(ctx, objects, marked); err != nil {
+		return err
+	}
+	if e = marked[0]; e.Level() < LevelData || e.Future(now) {
+		return nil
+	}
+	return r.slotTaken(slot, "another scheduler has taken its backup")
 }
 
 // isVoid says whether what lies at the place of a manifest is a void.
@@ -111,9 +143,18 @@ func (r *Repository) isVoid(ctx context.Context, name string) (bool, error) {
 // slotTaken is no failure of anybody's: the slot has its backup.
 func (r *Repository) slotTaken(slot time.Time, why string) error {
 	return &ops.HintError{
-		Code: CodeSlotTaken, Class: ops.ClassRefused, Op: "commit the backup of " + slot.UTC().Format(time.RFC3339) + " to", Member: r.store.String(),
+		Code: CodeSlotTaken, Class: ops.ClassRefused, Op: "commit the backup of " + SlotText(slot) + " to", Member: r.store.String(),
 		Err: errors.New(why), Hint: "etcdops backup list shows it",
 	}
+}
+
+// SlotText names a slot for people. That of a cluster's first backup, for which every scheduler must have one name whenever it begins,
+// is the beginning of time.
+func SlotText(slot time.Time) string {
+	if slot.Unix() == 0 {
+		return "the first slot"
+	}
+	return slot.UTC().Format(time.RFC3339)
 }
 
 // sweepClaims removes claims that nobody can be waiting for any more.

@@ -3,6 +3,7 @@ package backup_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -159,4 +160,51 @@ func TestOneBackupASlot(t *testing.T) {
 	if len(got) != rounds {
 		t.Errorf("%d slots have a backup, want %d", len(got), rounds)
 	}
+}
+
+// TestSlotOfABackupThatIsNoneAnyMore: the backup of a slot is found damaged, was taken by a clock of next year, or the claim to it cannot be
+// read. Then the slot is there for another backup. Of a cluster's first slot, which is the same until there is a good backup, none was
+// ever taken again.
+func TestSlotOfABackupThatIsNoneAnyMore(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, clustertest.Options{})
+	l.put(t, 3, 10)
+	ctx := clustertest.Context(t, 2*time.Minute)
+	first, next, last := time.Unix(0, 0), time.Unix(3600, 0), time.Unix(7200, 0)
+	take := func(slot, now time.Time) (*backup.Manifest, error) {
+		return l.repo.Create(ctx, l.conn, backup.CreateOptions{SpoolDir: l.spool, Slot: slot, LiveHash: backup.LiveHashNever, Now: func() time.Time { return now }})
+	}
+	taken := func(slot time.Time) {
+		t.Helper()
+		if _, err := take(slot, time.Now()); ops.CodeOf(err) != backup.CodeSlotTaken {
+			t.Errorf("slot %s, which has a good backup: %v", slot.UTC(), err)
+		} else if slot.Equal(first) && strings.Contains(err.Error(), "1970") {
+			t.Errorf("it speaks of a time that nobody means: %v", err)
+		}
+	}
+	free := func(slot time.Time) {
+		t.Helper()
+		if _, err := take(slot, time.Now()); err != nil {
+			t.Errorf("slot %s, whose backup is none any more: %v", slot.UTC(), err)
+		}
+		taken(slot)
+	}
+	m, err := take(first, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken(first)
+	if err := l.repo.AddRecord(ctx, m.ID, backup.Record{At: time.Now(), Level: backup.LevelStored, Problem: "damaged"}); err != nil {
+		t.Fatal(err)
+	}
+	free(first)
+	if _, err := take(next, time.Now().AddDate(1, 0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	free(next)
+	name := fmt.Sprintf("claim/%016x/%s/0000", uint64(m.ClusterID), last.UTC().Format("20060102T150405Z"))
+	if err := l.store.Put(ctx, name, strings.NewReader("not a claim")); err != nil {
+		t.Fatal(err)
+	}
+	free(last)
 }

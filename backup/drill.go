@@ -41,7 +41,7 @@ type Drilled struct {
 }
 
 // Drill restores a backup at a revision, starts a server on it that listens on this machine's loopback only, and compares
-// what it serves with the file: hash, keys, leases; then it writes and reads a key. Nothing else is touched. What was
+// what it serves with the file: hash, keys, leases, the revision of the users; then it writes and reads a key. Nothing else is touched. What was
 // found is kept as a record of LevelDrill. A backup that fails is CodeDrillFailed.
 func (r *Repository) Drill(ctx context.Context, e Entry, o DrillOptions) (Drilled, error) {
 	begin := time.Now()
@@ -79,6 +79,7 @@ func (r *Repository) drill(ctx context.Context, e Entry, o DrillOptions, begin t
 		return out, err
 	}
 	out.HashKV, out.Keys = got.HashKV, got.Keys
+	want := expected(e.Manifest, got)
 	if err := openToAll(filepath.Join(target.Dir, "member", "snap", "db")); err != nil {
 		return out, err
 	}
@@ -90,7 +91,7 @@ func (r *Repository) drill(ctx context.Context, e Entry, o DrillOptions, begin t
 		return out, err
 	}
 	defer server.stop()
-	err = server.inspect(ctx, "http://"+client, &out, begin, o.Limit)
+	err = server.inspect(ctx, "http://"+client, &out, want, begin, o.Limit)
 	if err != nil && ctx.Err() == nil {
 		return out, &ops.HintError{
 			Code: CodeDrillFailed, Class: ops.ClassCritical, Op: "drill backup", Member: e.ID.Short(),
@@ -134,6 +135,7 @@ func freeAddresses(ctx context.Context) (client, peer string, err error) {
 type drillServer struct {
 	cmd    *exec.Cmd
 	log    string
+	begun  time.Time
 	exited chan struct{}
 }
 
@@ -158,7 +160,7 @@ func startServer(ctx context.Context, program []string, dir string, t memberdir.
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &drillServer{cmd: cmd, log: log, exited: make(chan struct{})}
+	s := &drillServer{cmd: cmd, log: log, begun: time.Now(), exited: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		close(s.exited)
@@ -190,7 +192,7 @@ func (s *drillServer) lastWords() string {
 var errExited = errors.New("the server ended by itself")
 
 // inspect waits until the server answers, and compares what it serves.
-func (s *drillServer) inspect(ctx context.Context, endpoint string, out *Drilled, begin time.Time, limit time.Duration) error {
+func (s *drillServer) inspect(ctx context.Context, endpoint string, out *Drilled, want drillExpectation, begin time.Time, limit time.Duration) error {
 	if limit <= 0 {
 		limit = 5 * time.Minute
 	}
@@ -220,11 +222,9 @@ func (s *drillServer) inspect(ctx context.Context, endpoint string, out *Drilled
 	if count.Count != out.Keys {
 		return fmt.Errorf("it has %d keys, the file has %d", count.Count, out.Keys)
 	}
-	leases, err := client.Leases(ctx)
-	if err != nil {
-		return fmt.Errorf("list leases: %w", err)
+	if out.Leases, err = want.compare(ctx, client, s.begun); err != nil {
+		return err
 	}
-	out.Leases = len(leases.Leases)
 	value := rand.Text()
 	if _, err := client.Put(ctx, "etcdops-drill", value); err != nil {
 		return fmt.Errorf("write: %w", err)

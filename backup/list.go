@@ -43,6 +43,11 @@ func (e *Entry) Level() Level {
 	return e.Manifest.Level
 }
 
+// Future says whether the backup was taken later than now: by a machine whose clock was ahead.
+func (e *Entry) Future(now time.Time) bool {
+	return e.Manifest != nil && e.Manifest.TakenAt.After(now.Add(futureSlack))
+}
+
 // List returns all backups, newest first. What has no manifest is no backup.
 func (r *Repository) List(ctx context.Context) ([]Entry, error) { return r.list(ctx, 0) }
 

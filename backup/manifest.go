@@ -21,7 +21,7 @@ type Manifest struct {
 	Program   string        `json:"program"`  // version that wrote this
 	Fence     int64         `json:"fence"`    // token of the schedule that asked for it; 0 for none
 
-	Slot *time.Time `json:"slot"` // of that schedule; null for none. There is one backup a slot
+	Slot *time.Time `json:"slot"` // of that schedule, the beginning of 1970 for the first; null for none. There is one good backup a slot
 
 	Member  Member       `json:"member"`  // where the snapshot is from
 	Members []ops.Member `json:"members"` // of the cluster, as its leader told; empty when it did not

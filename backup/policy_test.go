@@ -3,6 +3,7 @@ package backup
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -166,12 +167,41 @@ func broken(p Policy, before, after []Snapshot) (out []string) {
 		}
 	}
 	for cluster, n := range newest {
+		out = append(out, brokenRules(p, before, has, cluster)...)
 		if !has[n.ID] {
 			out = append(out, "the newest verified backup was removed")
 		}
 		for age := time.Duration(0); age <= p.Window; age += 30 * time.Minute {
 			if a, b := serving(before, cluster, n.TakenAt.Add(-age)), serving(after, cluster, n.TakenAt.Add(-age)); a != "" && b == "" {
 				out = append(out, fmt.Sprintf("the state %v before the newest can no longer be restored: %s is gone", age, a))
+			}
+		}
+	}
+	return out
+}
+
+// brokenRules says of which periods that a rule counts the newest verified backup is gone. It knows nothing of how the policy finds them.
+func brokenRules(p Policy, before []Snapshot, has map[ID]bool, cluster ops.ClusterID) (out []string) {
+	for name, rule := range map[string]struct {
+		count  int
+		period func(Snapshot) string
+	}{
+		"last":    {p.Last, func(s Snapshot) string { return s.TakenAt.UTC().Format(time.RFC3339Nano) + string(s.ID) }},
+		"hourly":  {p.Hourly, func(s Snapshot) string { return s.TakenAt.UTC().Format("2006-01-02 15") }},
+		"daily":   {p.Daily, func(s Snapshot) string { return s.TakenAt.UTC().Format("2006-01-02") }},
+		"monthly": {p.Monthly, func(s Snapshot) string { return s.TakenAt.UTC().Format("2006-01") }},
+		"yearly":  {p.Yearly, func(s Snapshot) string { return s.TakenAt.UTC().Format("2006") }},
+	} {
+		newest := map[string]Snapshot{}
+		for _, s := range before {
+			if n, ok := newest[rule.period(s)]; s.ClusterID == cluster && s.Level >= LevelData && (!ok || s.TakenAt.After(n.TakenAt)) {
+				newest[rule.period(s)] = s
+			}
+		}
+		periods := slices.Sorted(maps.Keys(newest))
+		for _, period := range periods[max(0, len(periods)-rule.count):] {
+			if !has[newest[period].ID] {
+				out = append(out, fmt.Sprintf("the newest backup of %s, which %s keeps, was removed", period, name))
 			}
 		}
 	}

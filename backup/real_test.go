@@ -202,7 +202,7 @@ func TestAnyFlippedBitIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := l.create(t, backup.CreateOptions{Encryption: sealed})
+	m := l.create(t, backup.CreateOptions{Encryption: sealed, Slot: time.Unix(3600, 0)})
 	e := l.find(t, m.ID)
 	if err := l.repo.SetHold(t.Context(), e, true, "test", time.Now()); err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestAnyFlippedBitIsFound(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 4))
 	objects, err := l.store.List(t.Context(), "")
-	if err != nil || len(objects) < 7 {
+	if err != nil || len(objects) < 8 {
 		t.Fatalf("%d objects, %v", len(objects), err)
 	}
 	for _, o := range objects {

@@ -114,14 +114,18 @@ func (r *Repository) VerifyDocuments(ctx context.Context) error {
 	for _, o := range objects {
 		kind, _, _ := strings.Cut(o.Name, "/")
 		schema := map[string]string{
-			holdDir: schemaHold, tombDir: schemaTomb, leaseDir: schemaLease, recordDir: schemaRecord,
+			holdDir: schemaHold, tombDir: schemaTomb, leaseDir: schemaLease, recordDir: schemaRecord, claimDir: schemaClaim,
 		}[kind+"/"]
 		if schema == "" {
 			continue
 		}
 		var body json.RawMessage
-		if err := readDocument(ctx, r.store, o.Name, schema, &body); documentError(err) {
+		switch err := readDocument(ctx, r.store, o.Name, schema, &body); {
+		case err == nil, errors.Is(err, ErrNotExist): // done with meanwhile
+		case documentError(err):
 			return damagedObject(o.Name, err)
+		default:
+			return storeError("verify "+o.Name+" in", r.store, err)
 		}
 	}
 	return nil

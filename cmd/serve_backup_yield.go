@@ -7,6 +7,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/etcdops/etcdops/backup"
 	"github.com/etcdops/etcdops/backup/daemon"
 )
 
@@ -21,7 +22,7 @@ func (b *serveBackup) yield(ctx context.Context, log *slog.Logger, client *clien
 		if !failsHere(failed) || !otherSchedulers(ctx, client) {
 			return false
 		}
-		log.Info("another member is to try the backup", "slot", order.Slot)
+		log.Info("another member is to try the backup", "slot", backup.SlotText(order.Slot))
 		return true
 	}
 	if order.Slot.Equal(b.yielded) || !b.local.leads() || b.local.voters() == 1 {
@@ -31,7 +32,7 @@ func (b *serveBackup) yield(ctx context.Context, log *slog.Logger, client *clien
 	if !awaitSchedulers(ctx, client) {
 		return false
 	}
-	log.Info("this member is the leader: a backup is left to a follower", "slot", order.Slot)
+	log.Info("this member is the leader: a backup is left to a follower", "slot", backup.SlotText(order.Slot))
 	return true
 }
 

@@ -321,7 +321,7 @@ func (a *Archiver) keep(w *Writer) error {
 	}
 	if err := a.spool.put(object, data); err != nil {
 		return &ops.HintError{
-			Code: CodeSpool, Op: "keep a segment in", Member: a.o.SpoolDir, Err: err, Hint: "free space there, or name another place: --spool-dir",
+			Code: CodeSpool, Op: "keep a segment in", Member: a.o.SpoolDir, Err: err, Hint: "free space there, or name another place: --spool DIR",
 		}
 	}
 	a.at.last, a.at.chain, a.at.anchors = w.Last(), w.Chain(), w.Anchors()

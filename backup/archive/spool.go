@@ -107,6 +107,16 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// whole says whether a segment is what was written.
+func whole(data []byte) error {
+	r := bytes.NewReader(data)
+	h, err := ReadHeader(r)
+	if err == nil {
+		_, err = readStored(r, h)
+	}
+	return err
+}
+
 func (s *spool) add(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +144,7 @@ func (s *spool) drain(ctx context.Context, store backup.Store, stored func(objec
 		if err != nil {
 			return err
 		}
-		if _, err := ReadHeader(bytes.NewReader(data)); err != nil {
+		if err := whole(data); err != nil {
 			// A disk that lied. What it held is read from the cluster again.
 			s.add(-int64(len(data)))
 			if err := os.Rename(path, path+".damaged"); err != nil {

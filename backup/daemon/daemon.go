@@ -65,6 +65,10 @@ type Daemon struct {
 	retry     time.Duration
 	notBefore time.Time
 
+	// The slot that somebody else has or is about to have, and when to look at it again. Other slots do not wait for it.
+	left      time.Time
+	leftUntil time.Time
+
 	mu    sync.Mutex
 	stats Stats
 }
@@ -115,35 +119,48 @@ func (d *Daemon) Lead(ctx context.Context, token int64) error {
 	}
 	for ctx.Err() == nil {
 		now := time.Now()
-		newest, err := d.newest(ctx, id)
+		newest, err := d.newest(ctx, id, now)
 		due, missed := plan.Due(now, newest)
+		order := Order{Fence: token, Slot: plan.Slot(now, newest)}
 		switch {
+		case now.Before(d.notBefore):
 		case err != nil:
-			if !now.Before(d.notBefore) {
-				d.fail(ctx, err)
-				d.postpone()
+			d.fail(ctx, err)
+			d.postpone()
+		case due && (!order.Slot.Equal(d.left) || !now.Before(d.leftUntil)):
+			done, err := d.attend(ctx, order, missed)
+			if err != nil {
+				return err
 			}
-		case due && !now.Before(d.notBefore):
-			order := Order{Fence: token, Slot: plan.Slot(now, newest)}
-			if d.o.Yield(ctx, order, nil) {
-				return elect.ErrYielded
-			}
-			err := d.take(ctx, order, missed)
-			if err == nil {
-				d.retry, d.notBefore = firstRetry, time.Time{}
+			if done {
 				continue
 			}
-			if ops.CodeOf(err) == backup.CodeSlotTaken {
-				d.retry = firstRetry
-			}
-			d.postpone()
-			if ops.CodeOf(err) != backup.CodeSlotTaken && d.o.Yield(ctx, order, err) {
-				return elect.ErrYielded
-			}
 		}
-		d.sleep(ctx, plan, due)
+		d.sleep(ctx, plan)
 	}
 	return nil
+}
+
+// attend sees to a slot that is due. done means that it has its backup, or that somebody else is at it: the next one may be due
+// already. The error is that the leadership is given up.
+func (d *Daemon) attend(ctx context.Context, order Order, missed int) (done bool, err error) {
+	if d.o.Yield(ctx, order, nil) {
+		return false, elect.ErrYielded
+	}
+	switch err := d.take(ctx, order, missed); {
+	case err == nil:
+		d.retry, d.notBefore = firstRetry, time.Time{}
+		return true, nil
+	case ops.CodeOf(err) == backup.CodeSlotTaken:
+		d.retry, d.left, d.leftUntil = firstRetry, order.Slot, time.Now().Add(firstRetry)
+		return true, nil
+	default:
+		d.postpone()
+		if d.o.Yield(ctx, order, err) {
+			return false, elect.ErrYielded
+		}
+		return false, nil
+	}
 }
 
 // postpone has the next try wait, ever longer.
@@ -151,11 +168,13 @@ func (d *Daemon) postpone() {
 	d.notBefore, d.retry = time.Now().Add(d.retry), min(2*d.retry, longestRetry)
 }
 
-// sleep waits for the next slot, or for a while where that is far.
-func (d *Daemon) sleep(ctx context.Context, plan *schedule.Schedule, due bool) {
-	wait := look
-	if now := time.Now(); !due {
-		wait = min(wait, max(plan.Next(now).Sub(now), time.Millisecond))
+// sleep waits for the next slot or the next try, or for a while where those are far.
+func (d *Daemon) sleep(ctx context.Context, plan *schedule.Schedule) {
+	wait, now := look, time.Now()
+	for _, at := range []time.Time{plan.Next(now), d.notBefore, d.leftUntil} {
+		if until := at.Sub(now); until > 0 {
+			wait = min(wait, until)
+		}
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -165,15 +184,16 @@ func (d *Daemon) sleep(ctx context.Context, plan *schedule.Schedule, due bool) {
 	}
 }
 
-// newest is when the newest good backup of the cluster was taken.
-func (d *Daemon) newest(ctx context.Context, id ops.ClusterID) (time.Time, error) {
+// newest is when the newest good backup of the cluster was taken. One of the future does not count: it is of a machine whose clock
+// was ahead, and no slot would be due until then.
+func (d *Daemon) newest(ctx context.Context, id ops.ClusterID, now time.Time) (time.Time, error) {
 	list, err := d.o.List(ctx)
 	var newest, drilled time.Time
 	for _, e := range list {
 		if e.Manifest == nil || e.Manifest.ClusterID != id || e.Level() < backup.LevelData {
 			continue
 		}
-		if e.Manifest.TakenAt.After(newest) {
+		if e.Manifest.TakenAt.After(newest) && !e.Future(now) {
 			newest = e.Manifest.TakenAt
 		}
 		if e.Drill != nil && e.Drill.At.After(drilled) {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/etcdops/etcdops/backup"
@@ -184,4 +186,85 @@ func TestYield(t *testing.T) {
 	if len(seen) != 3 || seen[2] == nil {
 		t.Errorf("it asked with %v", seen)
 	}
+}
+
+// lone runs a daemon alone, on a clock of its own, over backups that a test keeps; take is told the time and the slot. It runs so long.
+func lone(t *testing.T, cron string, run time.Duration, list func() []backup.Entry, take func(now, slot time.Time) (*backup.Manifest, error)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), run)
+	defer cancel()
+	d, err := daemon.New(daemon.Options{
+		Cron: cron, Notify: func(daemon.Event) {},
+		Cluster: func(context.Context) (ops.ClusterID, error) { return 1, nil },
+		List:    func(context.Context) ([]backup.Entry, error) { return list(), nil },
+		Take:    func(_ context.Context, o daemon.Order) (*backup.Manifest, error) { return take(time.Now(), o.Slot) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Lead(ctx, 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// good is a verified backup.
+func good(at time.Time) *backup.Manifest {
+	return &backup.Manifest{ClusterID: 1, TakenAt: at, Level: backup.LevelData}
+}
+
+// TestNextSlotAfterOneThatIsTaken: somebody else is at a slot, and the backup never shows. The slots after it are met when they are due, and
+// this one is looked at once a minute. All waited a minute.
+func TestNextSlotAfterOneThatIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var asked []string
+		lone(t, "@every 25s", 99*time.Second, func() []backup.Entry { return []backup.Entry{{Manifest: good(begin)}} },
+			func(now, slot time.Time) (*backup.Manifest, error) {
+				asked = append(asked, fmt.Sprintf("%v:%v", now.Sub(begin), slot.Sub(begin)))
+				return nil, &ops.HintError{Code: backup.CodeSlotTaken, Err: errors.New("taken")}
+			})
+		if got, want := strings.Join(asked, " "), "25s:25s 50s:50s 1m15s:1m15s"; got != want {
+			t.Errorf("asked for slots at %s, want %s", got, want)
+		}
+		asked, begin = nil, time.Now()
+		lone(t, "0 0 1 1 *", 150*time.Second, func() []backup.Entry { return nil }, func(now, slot time.Time) (*backup.Manifest, error) {
+			asked = append(asked, fmt.Sprintf("%v:%d", now.Sub(begin), slot.Unix()))
+			return nil, &ops.HintError{Code: backup.CodeSlotTaken, Err: errors.New("taken")}
+		})
+		if got, want := strings.Join(asked, " "), "0s:0 1m0s:0 2m0s:0"; got != want {
+			t.Errorf("asked for the first slot at %s, want %s", got, want)
+		}
+	})
+}
+
+// TestBackupOfTheFutureIsNone: a machine whose clock was years ahead has taken a backup. The schedule goes on all the same: it took no
+// backup until then.
+func TestBackupOfTheFutureIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := []backup.Entry{{Manifest: good(time.Now().AddDate(10, 0, 0))}, {Manifest: good(time.Now())}}
+		taken := 0
+		lone(t, "@hourly", 150*time.Minute, func() []backup.Entry { return list }, func(now, _ time.Time) (*backup.Manifest, error) {
+			taken++
+			list = append(list, backup.Entry{Manifest: good(now)})
+			return list[len(list)-1].Manifest, nil
+		})
+		if taken != 2 {
+			t.Errorf("%d backups in two hours and a half", taken)
+		}
+	})
+}
+
+// TestFailuresWaitLonger: what fails is tried again after a minute, then after ever longer.
+func TestFailuresWaitLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var at []string
+		lone(t, "@daily", 16*time.Minute, func() []backup.Entry { return nil }, func(now, _ time.Time) (*backup.Manifest, error) {
+			at = append(at, now.Sub(begin).String())
+			return nil, errors.New("broken")
+		})
+		if got, want := strings.Join(at, " "), "0s 1m0s 3m0s 7m0s 15m0s"; got != want {
+			t.Errorf("tried at %s, want %s", got, want)
+		}
+	})
 }

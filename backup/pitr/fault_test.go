@@ -132,9 +132,37 @@ func TestLongArchiverSurvivesKills(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	var last int64
 	var want []point
+	reached := func() bool {
+		f := s.facts(t)
+		n := len(f.Timelines)
+		return n > 0 && f.Timelines[n-1].Last >= last
+	}
+	ctx := clustertest.Context(t, 4*time.Minute)
+	await := func() {
+		t.Helper()
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for !reached() {
+			select {
+			case <-ctx.Done():
+				t.Fatalf("seed %d: the archive never reached revision %d", seed, last)
+			case <-tick.C:
+			}
+		}
+	}
+	// How long a run takes here until it archives: kills come before and after that.
+	begun := time.Now()
+	kill := start()
+	last = load(t, s.client, r, 3)
+	await()
+	begins := s.facts(t).Timelines[0].After
+	last = load(t, s.client, r, 3)
+	await()
+	whole := time.Since(begun)
+	kill()
 	for range 20 {
 		kill := start()
-		timer := time.NewTimer(time.Duration(r.IntN(700)) * time.Millisecond)
+		timer := time.NewTimer(time.Duration(r.Int64N(int64(2 * whole))))
 		for running := true; running; {
 			last = load(t, s.client, r, 3)
 			select {
@@ -149,19 +177,7 @@ func TestLongArchiverSurvivesKills(t *testing.T) {
 		}
 	}
 	defer start()()
-	reached := func() bool {
-		f := s.facts(t)
-		n := len(f.Timelines)
-		return n > 0 && f.Timelines[n-1].Last >= last
-	}
-	ctx := clustertest.Context(t, 2*time.Minute)
-	for tick := time.NewTicker(50 * time.Millisecond); !reached(); {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("seed %d: the archive never reached revision %d", seed, last)
-		case <-tick.C:
-		}
-	}
+	await()
 	f := s.facts(t)
 	if len(f.Timelines) != 1 || f.Timelines[0].Fork != 0 {
 		t.Fatalf("seed %d: %d timelines, %+v", seed, len(f.Timelines), f.Timelines[0])
@@ -171,8 +187,8 @@ func TestLongArchiverSurvivesKills(t *testing.T) {
 		t.Fatalf("seed %d: %+v, %v", seed, got, err)
 	}
 	for _, p := range want {
-		if p.revision < f.Timelines[0].After {
-			continue // the first runs may have been killed before they had begun
+		if p.revision < begins {
+			t.Fatalf("seed %d: revision %d was made before the archive began at %d", seed, p.revision, begins)
 		}
 		file, _ := s.restore(t, p.revision)
 		if sum := hashOf(t, file, p); sum != p.hash {

@@ -79,6 +79,7 @@ func TestPruneOfAnArchive(t *testing.T) {
 	if len(f.Bases) != 1 || f.Timelines[0].Trimmed == nil || f.Timelines[0].After >= base.Revision || f.Timelines[0].After < first {
 		t.Fatalf("%d bases, the archive begins after %d: the base left is at %d", len(f.Bases), f.Timelines[0].After, base.Revision)
 	}
+	s.flipEveryObject(t) // the mark of what has gone, too
 	// What is left says nothing of a time whose changes are gone: no revision is made up for it.
 	if m, err := pitr.At(t.Context(), s.repo.Store(), f, f.Timelines[0].Trimmed.Received.Add(-time.Millisecond), "", backup.Identities{}); err == nil {
 		t.Errorf("a time before what is left is revision %d", m.Revision)
