@@ -131,7 +131,7 @@ func (c *comparison) startWait(a ask) *waitingPair {
 
 // endWait compares what came: both have been answered or neither has.
 func (c *comparison) endWait(w *waitingPair) {
-	limit := time.After(5 * time.Second)
+	limit := time.After(time.Minute)
 	grace := time.After(20 * time.Millisecond)
 	for pending := true; pending; {
 		w.mu.Lock()
@@ -229,7 +229,7 @@ func (c *comparison) awaitBoth(w *waitingPair) {
 	for side := range w.first {
 		select {
 		case <-w.first[side]:
-		case <-time.After(15 * time.Second):
+		case <-time.After(time.Minute):
 		}
 	}
 	c.endWait(w)
