@@ -158,6 +158,9 @@ func (e evidence) diagnoseAlert(alert string) *HintError {
 		return e.clientCertificate(alert)
 	case "unrecognized name":
 		return e.fault(CodeWrongName, "the server knows no certificate for the name "+e.ep.name, "try the name in its certificate: --tls-server-name NAME")
+	case "internal error":
+		return e.fault(CodeTLSOther, "the server cannot use its own certificate (internal error): it does not belong to its key, or one of the files cannot be read",
+			"on that host compare what --cert-file and --key-file name: openssl x509 -noout -pubkey -in CERT; openssl pkey -pubout -in KEY")
 	case "no application protocol":
 		return e.fault(CodeNotEtcd, "the server does not offer HTTP/2: not etcd, or a proxy without HTTP/2", "check host and port; "+e.showCertificate())
 	}

@@ -145,6 +145,7 @@ func TestCauses(t *testing.T) {
 		"expired certificate":   {demanding, with(pki.CertOptions{Days: -2}, ca), ops.CodeClientCertExpired, "2 days ago"},
 		"early certificate":     {demanding, with(pki.CertOptions{StartsIn: time.Hour}, ca), ops.CodeClientCertExpired, "valid only from"},
 		"server's certificate":  {demanding, with(pki.CertOptions{Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, ca), ops.CodeKeyUsage, "not issued for clients"},
+		"half renewed":          {halfRenewedServer(t, ca), trust, ops.CodeTLSOther, "it does not belong to its key"},
 		"old TLS":               {oldTLSServer(t, ca), trust, ops.CodeTLSOther, "protocol version"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -369,6 +370,17 @@ func tlsServer(t *testing.T, ca *pki.CA, opts pki.CertOptions, clientCAs *x509.C
 func oldTLSServer(t *testing.T, ca *pki.CA) string {
 	t.Helper()
 	return serveTLS(t, listen(t), ca, pki.CertOptions{}, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+}
+
+// halfRenewedServer has a certificate and a key that do not belong together, read at each handshake, as etcd does.
+func halfRenewedServer(t *testing.T, ca *pki.CA) string {
+	t.Helper()
+	cert, _ := ca.Server(t, pki.CertOptions{})
+	_, key := ca.Server(t, pki.CertOptions{})
+	return serveTLS(t, listen(t), ca, pki.CertOptions{}, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		_, err := tls.LoadX509KeyPair(cert, key)
+		return nil, err
+	}})
 }
 
 func serveTLS(t *testing.T, l net.Listener, ca *pki.CA, opts pki.CertOptions, cfg *tls.Config) string {

@@ -113,7 +113,7 @@ func explainTLS() []Explanation {
 			string(CodeTLSOther), "the TLS handshake fails",
 			"Both sides have no TLS version or cipher in common, or one of them refuses for another reason; the error has its words. This program speaks TLS 1.2 and 1.3.",
 			"None known.",
-			[]string{"read the member's log at that moment", "openssl s_client -connect HOST:2379 </dev/null", "check the server's --cipher-suites, --tls-min-version and --tls-max-version"},
+			[]string{"internal error: certificate and key of that member do not belong together, as when only one of them was renewed, or cannot be read by its user", "read the member's log at that moment", "openssl s_client -connect HOST:2379 </dev/null", "check the server's --cipher-suites, --tls-min-version and --tls-max-version"},
 		},
 	})
 }

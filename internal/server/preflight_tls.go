@@ -251,7 +251,11 @@ func name(cert *x509.Certificate) string {
 func ago(now, then time.Time) string {
 	since := now.Sub(then)
 	if since < 48*time.Hour {
-		return fmt.Sprintf("at %s, %s ago", then.UTC().Format(time.RFC3339), since.Round(time.Minute))
+		unit := time.Minute
+		if since < time.Hour {
+			unit = time.Second
+		}
+		return fmt.Sprintf("at %s, %s ago", then.UTC().Format(time.RFC3339), since.Round(unit))
 	}
 	return fmt.Sprintf("on %s, %d days ago", then.UTC().Format(time.DateOnly), int(since.Hours()/24))
 }
