@@ -34,7 +34,9 @@ clusters), nagios (a plugin's output and exit codes), prom (for a textfile colle
 --context A,B and --all-contexts ask several clusters at once; each is printed when it is known, the exit code is the worst.
 
 Exit codes: 0 no finding above a warning; 3 critical, or unknown where the verdict needs it (as with authentication on
-and no user), or a warning with --fail-on warn; 5 no quorum, or no member answers; 2 usage; 130 interrupted.`,
+and no user), or a warning with --fail-on warn; 5 no quorum, or no member answers; 2 usage; 130 interrupted.
+With --fail-on dead, for engines that restart what fails: 5 when nothing that was asked is a process that works, else 0; the
+report says the same as without. A member that waits for its peers, has no quorum or wants a password works.`,
 		Example: `  etcdops health
   etcdops health --endpoints https://10.0.0.1:2379 --cacert ca.crt --cert client.crt --key client.key
   etcdops health --deep --window 1m
@@ -76,7 +78,7 @@ func (a *app) runHealth(cmd *cobra.Command, opts *healthOptions) error {
 			return err
 		}
 	}
-	if class, failed := classOf(results, plan.warn); failed {
+	if class, failed := classOf(results, plan.failOn); failed {
 		return exitSilentError{class}
 	}
 	return nil

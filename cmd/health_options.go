@@ -36,7 +36,7 @@ type healthOptions struct {
 }
 
 func (o *healthOptions) addFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.failOn, "fail-on", "critical", "what ends with exit code 3: critical, or warn for warnings too")
+	fs.StringVar(&o.failOn, "fail-on", "critical", "what fails: critical, warn for warnings too (exit code 3), or dead: only when no process answers (5), for engines that restart what fails")
 	fs.BoolVar(&o.fast, "fast", false, "ask the members only: no metrics, no certificates of peers, nothing of this machine")
 	fs.BoolVar(&o.deep, "deep", false, "look twice, and compare hashes of all data: costs the members a read of their whole database")
 	fs.DurationVar(&o.window, "window", 10*time.Second, "time between the two looks of --deep")
@@ -57,27 +57,38 @@ func addBoundFlag(fs *pflag.FlagSet, bound *time.Duration) {
 	fs.DurationVar(bound, "member-timeout", time.Second, "silence after which a member is called hung; members that only others name are asked after those, for as long")
 }
 
-// failOnWarn reads --fail-on.
-func (o *healthOptions) failOnWarn() (bool, error) {
-	switch o.failOn {
+// failLevel is what the exit code calls a failure.
+type failLevel int
+
+const (
+	failOnCritical failLevel = iota
+	failOnWarn
+	failOnDead // a member that waits or has no quorum lives: a restart would not help it
+)
+
+// readFailOn reads --fail-on.
+func readFailOn(word string) (failLevel, error) {
+	switch word {
 	case "warn", "warning":
-		return true, nil
+		return failOnWarn, nil
 	case "critical":
-		return false, nil
+		return failOnCritical, nil
+	case "dead":
+		return failOnDead, nil
 	}
-	return false, fmt.Errorf("--fail-on is critical or warn, not %q", o.failOn)
+	return 0, fmt.Errorf("--fail-on is critical, warn or dead, not %q", word)
 }
 
 // healthPlan is what the options come to.
 type healthPlan struct {
 	collect health.Options
 	policy  health.Policy
-	warn    bool // a warning is a failure
+	failOn  failLevel
 }
 
 // plan checks the options and reads the files that they need before anything is asked.
 func (o *healthOptions) plan(cmd *cobra.Command) (p healthPlan, err error) {
-	if p.warn, err = o.failOnWarn(); err != nil {
+	if p.failOn, err = readFailOn(o.failOn); err != nil {
 		return p, usageError(cmd, err)
 	}
 	p.collect, err = o.depth(cmd)

@@ -95,7 +95,7 @@ func TestSickClusterDelaysNobody(t *testing.T) {
 	if !slices.Equal(names, []string{"sick", "broken", "good"}) || results[1].err == nil || results[0].err != nil {
 		t.Errorf("results %q", names)
 	}
-	if class, failed := classOf(results, false); !failed || class != ops.ClassCritical {
+	if class, failed := classOf(results, failOnCritical); !failed || class != ops.ClassCritical {
 		t.Errorf("class %v, %v", class, failed)
 	}
 }

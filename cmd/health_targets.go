@@ -158,11 +158,14 @@ func (a *app) lookAt(ctx context.Context, targets []target, plan healthPlan, eac
 }
 
 // classOf is the worst of the results: no quorum or nobody there, then critical or not known.
-func classOf(results []result, failOnWarn bool) (class ops.Class, failed bool) {
+func classOf(results []result, failOn failLevel) (class ops.Class, failed bool) {
 	for _, r := range results {
-		c, bad := r.report.Class(failOnWarn)
-		if r.err != nil {
+		c, bad := r.report.Class(failOn == failOnWarn)
+		switch {
+		case r.err != nil:
 			c, bad = ops.ClassCritical, true
+		case failOn == failOnDead:
+			c, bad = ops.ClassUnreachable, !r.report.Alive()
 		}
 		if bad && (!failed || c == ops.ClassUnreachable) {
 			class, failed = c, true
@@ -197,6 +200,7 @@ func collectHere(ctx context.Context, cfg ops.Config, o health.Options, look loc
 	} else {
 		local <- nil
 	}
+	o.PeerURLs = localPeerURLs
 	f, err := health.Collect(ctx, cfg, o)
 	f.Local, f.Backup = <-local, backups.of(ctx, f.ClusterID())
 	return f, err

@@ -59,7 +59,10 @@ type skewMemberJSON struct {
 }
 
 func (a *app) runSkew(cmd *cobra.Command, opts skewOptions) error {
-	warn, err := (&healthOptions{failOn: opts.failOn}).failOnWarn()
+	level, err := readFailOn(opts.failOn)
+	if err == nil && level == failOnDead {
+		err = fmt.Errorf("--fail-on is critical or warn, not %q", opts.failOn)
+	}
 	if err == nil && opts.bound <= 0 {
 		err = fmt.Errorf("--member-timeout is a duration above 0, not %v", opts.bound)
 	}
@@ -79,7 +82,7 @@ func (a *app) runSkew(cmd *cobra.Command, opts skewOptions) error {
 	if err := a.print(cmd, skew, func() error { return printSkew(a.io, resolved.Context, report, skew) }); err != nil {
 		return err
 	}
-	if class, failed := skew.class(report.Reached, warn); failed {
+	if class, failed := skew.class(report.Reached, level == failOnWarn); failed {
 		return exitSilentError{class}
 	}
 	return nil

@@ -44,6 +44,7 @@ func availabilityChecks() []Check {
 			Fix: []string{
 				"refused: start etcd on that host",
 				"hung: look at the host's disk and CPU, then restart etcd there",
+				"waiting: bring back the others that it waits for; it runs, and needs no restart",
 				"TLS: give the cluster's CA and a client certificate (--cacert, --cert, --key)",
 				"authentication: --user NAME --password-file FILE",
 			},

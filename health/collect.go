@@ -26,6 +26,8 @@ type Options struct {
 	Window time.Duration
 	// Earlier is what members said before, for progress and rates; a Window replaces it.
 	Earlier *Earlier
+	// PeerURLs tells the peer URLs of a member by one of its client URLs, beside those that member lists name; nil knows none.
+	PeerURLs func(client string) []string
 	// HashBound is the time that the members have for each hash of all their data; default 30 s.
 	HashBound time.Duration
 }
@@ -69,13 +71,7 @@ func Collect(ctx context.Context, cfg ops.Config, opts Options) (Facts, error) {
 	c := newCollector(cluster, cfg, opts)
 	c.ask(ctx, cfg.Endpoints, true)
 	c.pending.Wait()
-	if v := newView(c.facts()); v.unsettled() {
-		c.settle(ctx, v)
-		c.resample(ctx)
-		if v.listsDiffer() {
-			c.listAgain(ctx)
-		}
-	}
+	c.lookAgain(ctx)
 	if opts.Depth >= DepthDeep {
 		c.hash(ctx)
 	}
@@ -89,6 +85,21 @@ func Collect(ctx context.Context, cfg ops.Config, opts Options) (Facts, error) {
 		return facts, &ops.HintError{Class: ops.ClassInterrupted, Op: "collect facts", Err: context.Cause(ctx)}
 	}
 	return facts, nil
+}
+
+// lookAgain asks a second time where the first look leaves open what a moment may settle.
+func (c *collector) lookAgain(ctx context.Context) {
+	tellSilent := c.askSilent(ctx)
+	defer tellSilent()
+	v := newView(c.facts())
+	if !v.unsettled() {
+		return
+	}
+	c.settle(ctx, v)
+	c.resample(ctx)
+	if v.listsDiffer() {
+		c.listAgain(ctx)
+	}
 }
 
 func newCollector(cluster *ops.Cluster, cfg ops.Config, opts Options) *collector {

@@ -149,7 +149,7 @@ func (v *view) votesReport() *VotesReport {
 func (v *view) summary(r Report) string {
 	if r.Votes == nil {
 		if !r.Reached {
-			return plural(len(v.facts.Endpoints), "endpoint") + " asked, none answers"
+			return plural(len(v.facts.Endpoints), "endpoint") + " asked, " + v.noneServes()
 		}
 		if r.Available != nil && !*r.Available {
 			return "no quorum: the members that answer have no leader"
@@ -176,6 +176,20 @@ func (v *view) summary(r Report) string {
 		return seen + " from here, quorum works, what may still fail is not known"
 	}
 	return fmt.Sprintf("%s, can lose %d more", seen, r.Votes.Tolerance)
+}
+
+// noneServes says how those are that were asked when nobody answers.
+func (v *view) noneServes() string {
+	waiting := 0
+	for i := range v.facts.Endpoints {
+		if f := v.facts.Endpoints[i].failure(); f != nil && f.Kind == KindWaiting {
+			waiting++
+		}
+	}
+	if waiting == 0 {
+		return "none answers"
+	}
+	return fmt.Sprintf("none serves: %d %s for a quorum", waiting, verb(waiting, "waits", "wait"))
 }
 
 func milliseconds(us int64) float64 { return float64(us) / 1000 }

@@ -98,6 +98,7 @@ const (
 	KindUnreachable Kind = "unreachable" // no route, or the connection was not answered
 	KindTLS         Kind = "tls"         // the handshake failed
 	KindHung        Kind = "hung"        // connected, then silence
+	KindWaiting     Kind = "waiting"     // silent to clients, and answers its peers
 	KindAuth        Kind = "auth"        // it works, and will not tell us
 	KindDenied      Kind = "denied"      // it carried the request out, and keeps the answer from this user
 	KindNoLeader    Kind = "no_leader"   // it works, and has no leader

@@ -20,6 +20,7 @@ const (
 	StateRefused      State = "refused"
 	StateUnreachable  State = "unreachable"
 	StateHung         State = "hung"
+	StateWaiting      State = "waiting" // runs, and serves no clients before it has a quorum
 	StateNoName       State = "no such host"
 	StateTLS          State = "tls error"
 	StateAuth         State = "needs user"
@@ -42,6 +43,8 @@ func stateOf(f *Failure) State {
 		return StateTLS
 	case KindHung:
 		return StateHung
+	case KindWaiting:
+		return StateWaiting
 	case KindAuth, KindDenied:
 		return StateAuth
 	case KindNoLeader:

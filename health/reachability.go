@@ -63,6 +63,9 @@ func (m *member) reach() []Outcome {
 // nothing about its health.
 func silence(label string, e *Endpoint, f *Failure, text string) Outcome {
 	switch {
+	case f.Kind == KindWaiting:
+		text = strings.Replace(text, "nobody answers", "serves nobody", 1)
+		text = strings.Replace(text, "does not answer", "serves nobody", 1)
 	case f.alive():
 		text = "answers at " + e.URL + ", but tells nothing of itself"
 	case f.Kind == KindError && e.Connect.Failure == nil && len(e.Statuses) > 0:

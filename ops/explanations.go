@@ -53,9 +53,9 @@ func explainReaching() []Explanation {
 		},
 		{
 			string(CodeSilent), "the connection is accepted, then nothing is said",
-			"The kernel accepts connections for a process that does not run: etcd is stopped (SIGSTOP), frozen with its container, or waits for a disk that hangs.",
+			"The kernel accepts connections for a process that does not run: etcd is stopped (SIGSTOP), frozen with its container, or waits for a disk that hangs. A member that was started and waits for a quorum of its cluster is silent too; it runs.",
 			"A member that hangs counts for the quorum and does not vote: one more failure may stop the cluster.",
-			[]string{"on the host: ps -o pid,stat,wchan,args -C etcd,etcdops (T is stopped, D waits for the disk)", "dmesg | tail shows disk errors", "if it does not recover, restart the member"},
+			[]string{"on the host: ps -o pid,stat,wchan,args -C etcd,etcdops (T is stopped, D waits for the disk)", "dmesg | tail shows disk errors", "read its log: one that waits says which others do not answer, and needs them, no restart", "if it does not recover, restart the member"},
 		},
 		{
 			string(CodeConnectOther), "the connection cannot be opened",

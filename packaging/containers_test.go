@@ -47,7 +47,7 @@ func newContainerPage(t *testing.T) *containerPage {
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		p.blocks = append(p.blocks, member.ReplaceAllString(named.Replace(block[1]), p.prefix+"$1"))
 	}
-	if len(p.blocks) != 5 {
+	if len(p.blocks) != 6 {
 		t.Fatalf("docs/containers.md has %d blocks", len(p.blocks))
 	}
 	binary, err := filepath.Abs(filepath.Dir(program))
@@ -143,9 +143,12 @@ func TestLongImageDisasters(t *testing.T) {
 		eventually(t, "put "+key, func() (string, error) { return p.sh("etcdops put " + key + " " + key) })
 	}
 	write("whole")
+	if out := p.block(2); !strings.Contains(out, "verified") {
+		t.Errorf("backup create says:\n%s", out)
+	}
 	p.destroy(3)
 	write("without-the-third")
-	out := p.block(2, "/hook\n", "/hook --yes\n") // the plan alone changes nothing
+	out := p.block(3, "/hook\n", "/hook --yes\n") // the plan alone changes nothing
 	if !strings.Contains(out, "RECOVERED") || !strings.Contains(out, "keep it from starting (container)") {
 		t.Errorf("recover member says:\n%s", out)
 	}
@@ -156,10 +159,10 @@ func TestLongImageDisasters(t *testing.T) {
 	p.holds(2, "before-the-end")
 	p.destroy(1)
 	p.destroy(3)
-	if out := p.block(3); !strings.Contains(out, "POSSIBLY LOSSY") {
+	if out := p.block(4); !strings.Contains(out, "POSSIBLY LOSSY") {
 		t.Errorf("the plan out of one directory of three says:\n%s", out)
 	}
-	if out := p.block(4, "apply", "apply --yes --accept-risk=lossy"); !strings.Contains(out, "REBUILT") || !strings.Contains(out, "3 of 3 voters healthy") {
+	if out := p.block(5, "apply", "apply --yes --accept-risk=lossy"); !strings.Contains(out, "REBUILT") || !strings.Contains(out, "3 of 3 voters healthy") {
 		t.Errorf("rebuild-cluster says:\n%s", out)
 	}
 	for n := 1; n <= 3; n++ {

@@ -124,7 +124,8 @@ func published(t *testing.T, id, port string) string {
 // TestImageServes is `docker run -p 2379:2379 -p 2380:2380 IMAGE`, with ports that are free.
 func TestImageServes(t *testing.T) {
 	name := needImage(t)
-	id := start(t, "--read-only", "--cap-drop", "ALL", "--publish", "127.0.0.1::2379", "--publish", "127.0.0.1::2380", name)
+	id := start(t, "--read-only", "--cap-drop", "ALL", "--publish", "127.0.0.1::2379", "--publish", "127.0.0.1::2380",
+		"--tmpfs", "/spool:mode=1777", "--tmpfs", "/backups:mode=1777", name)
 	client := func(args ...string) (string, error) {
 		return try(t, program, append([]string{"--endpoints", "http://" + published(t, id, "2379")}, args...)...)
 	}
@@ -148,6 +149,13 @@ func TestImageServes(t *testing.T) {
 		}
 		return out, err
 	})
+	// The root file system is read-only: where the database waits for its verification has to be named.
+	if out, err := try(t, "docker", "exec", id, "etcdops", "backup", "create", "--repo", "/backups"); err == nil || !strings.Contains(err.Error(), "--spool DIR") {
+		t.Errorf("a backup without a place to wait in: %q, %v", out, err)
+	}
+	if out := run(t, "docker", "exec", id, "etcdops", "backup", "create", "--repo", "/backups", "--spool", "/spool"); !strings.Contains(out, "verified") {
+		t.Errorf("backup create says %q", out)
+	}
 
 	run(t, "docker", "restart", id)
 	out := eventually(t, "get after a restart", func() (string, error) { return client("get", "key", "--print-value-only") })

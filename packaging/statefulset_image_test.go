@@ -1,12 +1,14 @@
 package packaging_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -60,29 +62,36 @@ func (p *podNetwork) etcdops(pod string, args ...string) (string, error) {
 	return try(p.t, "docker", append([]string{"exec", p.ids[pod], "etcdops"}, args...)...)
 }
 
-// probe asks what the kubelet asks.
+// probe waits until what the kubelet asks is answered well.
 func (p *podNetwork) probe(pod string, probe *corev1.Probe) {
 	p.t.Helper()
 	eventually(p.t, probe.HTTPGet.Path+" of "+pod, func() (string, error) {
-		address, err := try(p.t, "docker", "port", p.ids[pod], "2381")
-		if err != nil {
-			return "", err
+		status, err := p.probed(pod, probe)
+		if err == nil && status != http.StatusOK {
+			err = errors.New(http.StatusText(status))
 		}
-		first, _, _ := strings.Cut(address, "\n")
-		req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+first+probe.HTTPGet.Path, http.NoBody)
-		if err != nil {
-			return "", err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = resp.Body.Close() }() // only read
-		if resp.StatusCode != http.StatusOK {
-			return "", errors.New(resp.Status)
-		}
-		return "", nil
+		return "", err
 	})
+}
+
+// probed asks what the kubelet asks, for as long as it waits.
+func (p *podNetwork) probed(pod string, probe *corev1.Probe) (status int, err error) {
+	address, err := try(p.t, "docker", "port", p.ids[pod], "2381")
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(address, "\n")
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Duration(probe.TimeoutSeconds)*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+first+probe.HTTPGet.Path, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
 }
 
 // healthy waits until all three members are.

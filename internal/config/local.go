@@ -10,7 +10,7 @@ type LocalServer struct {
 	Source     string   // for people: "running etcd, pid 812"
 	Name       string   // empty when nobody gave it one
 	ClientURLs []string // as advertised
-	PeerURLs   []string // as advertised to peers; only of members that do not run
+	PeerURLs   []string // as advertised to peers, else where it listens for them
 	DataDir    string   // as it can be opened here; empty when it is not known
 	WALDir     string   // the same; empty when it is below the data directory
 	Strict     *bool    // --strict-reconfig-check; nil when it cannot be told
@@ -40,6 +40,12 @@ func localServer(source string, s serverSettings, open func(string) string, whol
 	l := LocalServer{Source: source, Name: s["name"], ClientURLs: splitURLs(s["advertise-client-urls"])}
 	if len(l.ClientURLs) == 0 && whole {
 		l.ClientURLs = []string{"http://localhost:2379"} // etcd's default
+	}
+	if l.PeerURLs = splitURLs(s["initial-advertise-peer-urls"]); len(l.PeerURLs) == 0 {
+		l.PeerURLs = splitURLs(s["listen-peer-urls"])
+	}
+	if len(l.PeerURLs) == 0 && whole {
+		l.PeerURLs = []string{"http://localhost:2380"} // etcd's default
 	}
 	if l.Name == "" && whole {
 		l.Name = "default"
