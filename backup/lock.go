@@ -20,11 +20,11 @@ var errLocked = errors.New("locked")
 // The lock ends with the process, however that ends.
 func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+		return nil, noLock(path, err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|noFollow, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, noLock(path, err)
 	}
 	limit := time.NewTimer(wait)
 	defer limit.Stop()
@@ -58,5 +58,16 @@ func busy(f *os.File) error {
 		Code: CodeBusy, Class: ops.ClassRefused, Op: "start backup",
 		Err:  fmt.Errorf("another one is under way on this machine (process %s)", strings.TrimSpace(string(holder))),
 		Hint: "--wait 10m waits for it",
+	}
+}
+
+// noLock is the failure of a lock file that cannot be made.
+func noLock(path string, err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner // the path is said already
+	}
+	return &ops.HintError{
+		Op: "make the lock that keeps runs apart", Member: path, Err: err,
+		Hint: "XDG_STATE_HOME=DIR names a directory that can be written to; all runs on a machine need the same",
 	}
 }

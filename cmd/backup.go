@@ -90,7 +90,7 @@ func (o *backupOptions) spoolDir() (string, error) {
 		dir = filepath.Join(state, "spool")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", &ops.HintError{Code: backup.CodeSpool, Op: "make directory", Member: dir, Err: errors.Unwrap(err), Hint: "name another place: --spool DIR"}
+		return "", &ops.HintError{Code: backup.CodeSpool, Op: "make directory", Member: dir, Err: errors.Unwrap(err), Hint: "name another place: --spool DIR, or XDG_STATE_HOME=DIR for it and for locks"}
 	}
 	return dir, nil
 }

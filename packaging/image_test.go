@@ -149,11 +149,14 @@ func TestImageServes(t *testing.T) {
 		}
 		return out, err
 	})
-	// The root file system is read-only: where the database waits for its verification has to be named.
+	// The root file system is read-only: where the lock is, and where the database waits for its verification, has to be named.
 	if out, err := try(t, "docker", "exec", id, "etcdops", "backup", "create", "--repo", "/backups"); err == nil || !strings.Contains(err.Error(), "--spool DIR") {
 		t.Errorf("a backup without a place to wait in: %q, %v", out, err)
 	}
-	if out := run(t, "docker", "exec", id, "etcdops", "backup", "create", "--repo", "/backups", "--spool", "/spool"); !strings.Contains(out, "verified") {
+	if out, err := try(t, "docker", "exec", id, "etcdops", "backup", "create", "--repo", "/backups", "--spool", "/spool"); err == nil || !strings.Contains(err.Error(), "XDG_STATE_HOME=DIR") {
+		t.Errorf("a backup without a place for its lock: %q, %v", out, err)
+	}
+	if out := run(t, "docker", "exec", "--env", "XDG_STATE_HOME=/spool", id, "etcdops", "backup", "create", "--repo", "/backups"); !strings.Contains(out, "verified") {
 		t.Errorf("backup create says %q", out)
 	}
 
