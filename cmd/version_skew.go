@@ -60,7 +60,7 @@ type skewMemberJSON struct {
 
 func (a *app) runSkew(cmd *cobra.Command, opts skewOptions) error {
 	level, err := readFailOn(opts.failOn)
-	if err == nil && level == failOnDead {
+	if err != nil || level == failOnDead {
 		err = fmt.Errorf("--fail-on is critical or warn, not %q", opts.failOn)
 	}
 	if err == nil && opts.bound <= 0 {
