@@ -10,7 +10,7 @@ func upgradeChecks() []Check {
 	return []Check{
 		{
 			ID: "version.features", Title: "all members have the same features switched on", Scope: ScopeMember, Depth: DepthNormal,
-			Source: fromMetrics + ": etcd_server_feature_enabled (since 3.6)", Rule: "warns when a feature that several members know is on in some only", From: FromUs,
+			Source: fromMetrics + ": etcd_server_feature_enabled (since 3.6)", Rule: "warns when a feature is on in some members of one minor version only: defaults differ from one to the next", From: FromUs,
 			Cause:  "--feature-gates or an --experimental flag was set on some members.",
 			Danger: "The cluster behaves differently with each leader, and checks that members make of each other are missing on some.",
 			Fix:    []string{"start all members with the same --feature-gates"},
@@ -76,7 +76,11 @@ func evalHazards(v *view, _ Check) []Outcome {
 }
 
 func evalFeatures(v *view, _ Check) []Outcome {
-	on := map[string]map[string]string{} // feature -> member -> on or off
+	on := map[string]map[string]string{} // minor version and feature -> member -> on or off
+	minor := func(m *member) string {
+		r, _ := parseRelease(m.last().Status.Version)
+		return fmt.Sprintf("%d.%d ", r.major, r.minor)
+	}
 	features := func(ms Metrics) map[string]string {
 		out := map[string]string{}
 		ms.each("etcd_server_feature_enabled", func(s Sample) {
@@ -87,10 +91,11 @@ func evalFeatures(v *view, _ Check) []Outcome {
 	for _, m := range v.members {
 		if a, _ := m.scraped(); a != nil {
 			for name, state := range features(a.Metrics) {
-				if on[name] == nil {
-					on[name] = map[string]string{}
+				key := minor(m) + name
+				if on[key] == nil {
+					on[key] = map[string]string{}
 				}
-				on[name][m.label] = state
+				on[key][m.label] = state
 			}
 		}
 	}
@@ -101,7 +106,7 @@ func evalFeatures(v *view, _ Check) []Outcome {
 		}
 		var odd []string
 		for _, name := range sortedKeys(mine) {
-			if common, _ := majority(on[name]); mine[name] != common { // of two that differ, the one where it is on
+			if common, _ := majority(on[minor(m)+name]); mine[name] != common { // of two that differ, the one where it is on
 				odd = append(odd, name+" is "+mine[name])
 			}
 		}

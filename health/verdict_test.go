@@ -75,6 +75,35 @@ func TestQuotaOfMetrics(t *testing.T) {
 	}
 }
 
+// TestFeaturesDuringUpgrade wants no advice to set features alike while members of two minor versions have other defaults.
+func TestFeaturesDuringUpgrade(t *testing.T) {
+	t.Parallel()
+	features := map[bool]string{true: `etcd_server_feature_enabled{name="CompactHashCheck",stage="ALPHA"} 1`, false: `etcd_server_feature_enabled{name="CompactHashCheck",stage="ALPHA"} 0`}
+	for _, tc := range []struct {
+		members string
+		on      []bool
+		odd     int
+	}{
+		{"m1 version=3.7.3\nm2 version=3.6.11\nm3 version=3.6.11", []bool{true, false, false}, 0},
+		{"m1 version=3.7.3\nm2 version=3.7.3\nm3 version=3.6.11", []bool{true, true, false}, 0},
+		{"m1 version=3.7.3\nm2 version=3.7.2\nm3 version=3.6.11", []bool{true, false, false}, 1},
+		{"m1\nm2\nm3", []bool{true, false, true}, 1},
+	} {
+		f := describe(t, tc.members)
+		f.Depth = health.DepthNormal
+		for i, on := range tc.on {
+			ms, err := health.ParseMetrics(strings.NewReader(features[on] + "\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Endpoints[i].Metrics = &health.MetricsAnswer{Metrics: ms}
+		}
+		if got := found(health.Evaluate(f, health.Policy{}), "version.features"); len(got) != tc.odd {
+			t.Errorf("%q: %+v", tc.members, got)
+		}
+	}
+}
+
 // TestAdviceIsSafe wants no member called to be stopped that another cluster may live by, and what is to be typed for a full
 // database ready to be typed.
 func TestAdviceIsSafe(t *testing.T) {
