@@ -20,7 +20,7 @@ import (
 )
 
 // serveLimit is how long a test waits for a member.
-const serveLimit = 30 * time.Second
+const serveLimit = 90 * time.Second
 
 // served is an `etcdops serve` in a process of its own, under a manager that it notifies as it would systemd.
 type served struct {

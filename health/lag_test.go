@@ -115,7 +115,7 @@ func TestPausedFollower(t *testing.T) {
 	m.Pause(t)
 	c.Isolate(t, m.Name)
 	burst(t, leader, 1500)
-	r = lookFor(clustertest.Context(t, limit), t, at(c.Endpoints()...), time.Second)
+	r = lookFor(clustertest.Context(t, limit), t, at(c.Endpoints()...), 5*time.Second)
 	if got := member(t, r, m.Name); got.State != health.StateHung || got.Lag != nil {
 		t.Errorf("paused: %+v", got)
 	}

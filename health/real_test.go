@@ -119,7 +119,7 @@ func TestThreeMembers(t *testing.T) {
 	t.Run("hung", func(t *testing.T) {
 		followers[0].Pause(t)
 		defer followers[0].Resume(t)
-		r := lookFor(t.Context(), t, at(c.Endpoints()...), time.Second) // how long it took is the benchmark's
+		r := lookFor(t.Context(), t, at(c.Endpoints()...), 5*time.Second) // how long it took is the benchmark's
 		want(t, r, health.SeverityWarning, "reachability "+followers[0].Name, "tolerance")
 		if m := member(t, r, followers[0].Name); m.State != health.StateHung || m.Code != ops.CodeSilent {
 			t.Errorf("state %q, code %s", m.State, m.Code)
