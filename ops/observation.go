@@ -30,6 +30,7 @@ type MemberState struct {
 	Version   string    `json:"version,omitempty"`  // of its server, as in "3.7.3"
 	Commit    uint64    `json:"commit,omitempty"`   // raft index that it knows to be committed
 	Applied   uint64    `json:"applied,omitempty"`  // raft index that it has applied to its database
+	Late      bool      `json:"late,omitempty"`     // it took the connection and did not answer in time: it hangs, or is slow
 
 	Strict     Strictness `json:"strict,omitempty"`      // whether it runs with strict-reconfig-check; missing: unknown
 	StrictFrom string     `json:"strict_from,omitempty"` // where that was seen
@@ -68,6 +69,8 @@ type Observation struct {
 	Disagree  []string      `json:"disagree"` // members whose own member list is another one
 	Addresses []PeerAddress `json:"addresses,omitempty"`
 	Strict    Strictness    `json:"strict,omitempty"` // whether the server checks changes itself, as far as it can be seen
+	// Strained says that members took long for an answer that costs them nothing: who was late may be as well as they.
+	Strained bool `json:"strained,omitempty"`
 }
 
 // Strictness says whether a server runs with strict-reconfig-check.
@@ -105,6 +108,30 @@ func (o Observation) address(url string) PeerAddress {
 		return PeerAddress{URL: url, State: AddressUnknown, Cause: "it was not looked at"}
 	}
 	return o.Addresses[i]
+}
+
+// passes is how long what the observation shows may last before it counts, because it may pass by itself: 0 where nothing
+// speaks for that. A host that takes no connection, and a port that refuses, are no matter of patience.
+func (o Observation) passes(now time.Time) time.Duration {
+	votes := newSimulation(o, CheckOptions{}).tally()
+	late, apart, old := false, len(o.Disagree) > 0, false
+	for _, m := range o.Members {
+		if m.Learner {
+			continue
+		}
+		late = late || m.Late && votes.Tolerance <= 0 // with votes to spare nothing hangs on it
+		apart = apart || m.Condition == Leaderless
+		old = old || m.Condition == Live && now.Sub(m.ProbedAt) > ProbeAge-observeFresh // it is we who are slow
+	}
+	switch {
+	case old, o.Strained && (late || apart || o.Leader == 0):
+		return observePatience
+	case o.Leader == 0 && votes.Answering >= votes.Quorum:
+		return observeElection
+	case apart || o.Leader == 0:
+		return observeSettle
+	}
+	return 0
 }
 
 // fresh turns members whose proof of life is too old, or of the future, into unproven ones.

@@ -23,6 +23,11 @@ const (
 	// observeSettle is how long members may differ about the list or the leader before it counts: after a change they
 	// apply it one after the other.
 	observeSettle = 500 * time.Millisecond
+	// observeElection is how long a leader is waited for where enough voters answer to elect one: elections take one to two
+	// seconds with etcd's own settings, and begin anew when votes are split.
+	observeElection = 3 * time.Second
+	// observePatience is how long members that are late are asked again where others, or we ourselves, are late too.
+	observePatience = 5 * time.Second
 	// observePause is the time between two looks at such a difference.
 	observePause = 50 * time.Millisecond
 	// observeURLs bounds what a member list can make us connect to.
@@ -34,15 +39,15 @@ const (
 // Observe looks at every member once: at Config's endpoints and at the client URLs that members advertise, all at once.
 // A voter counts as live when it answers as itself, follows the leader of the latest term, and brings a linearizable
 // read to it and back: both directions between them are proven. Nothing that is sent becomes a proposal (a login does).
-// It takes at most a second for each member that hangs, and a moment more where members differ.
+// It takes at most a second for each member that hangs, and more only where there is evidence that what it shows passes by
+// itself: members differ, enough answer to elect a leader, or answers are slow on all sides.
 //
 // The error is that of the endpoints when none of them gave a member list; a silent member is data.
 func (c *Cluster) Observe(ctx context.Context) (Observation, error) {
-	settled := time.Now().Add(observeSettle)
+	begun := time.Now()
 	for {
 		o, err := c.observeOnce(ctx)
-		calm := len(o.Disagree) == 0 && o.Leader != 0
-		if err != nil || calm || !time.Now().Before(settled) {
+		if err != nil || time.Since(begun) >= o.passes(time.Now()) {
 			return o, err
 		}
 		if err := hold(ctx, observePause); err != nil {
@@ -70,8 +75,9 @@ type glance struct {
 	secret error       // why it does not give that
 	status *Status
 	asked  time.Time // when the status was asked for
-	read   error     // of the linearizable read
-	err    error     // why there is no status
+	took   time.Duration
+	read   error // of the linearizable read
+	err    error // why there is no status
 }
 
 // observer asks URLs and follows the member lists that come back.
@@ -230,10 +236,12 @@ func (o *observer) probe(ctx context.Context, conn *grpc.ClientConn, g *glance) 
 	})
 	asked := time.Now()
 	status, err := ReadStatus(ctx, conn)
+	answered := time.Now()
 	read.Wait()
 	if err != nil {
 		g.status, g.err = nil, o.c.Explain(ctx, "read status of", g.url, err)
 		return
 	}
 	g.status, g.asked, g.err = &status, asked, nil
+	g.took = max(g.took, answered.Sub(asked))
 }

@@ -91,6 +91,7 @@ func (o *observer) observation(s sight) Observation {
 	for _, m := range s.list.Members {
 		out.Members = append(out.Members, o.state(s, m))
 	}
+	out.Strained = slices.ContainsFunc(o.seen, func(g *glance) bool { return g.took > observeFresh })
 	for _, g := range o.seen {
 		if g.list == nil || g.status == nil || g.list.ClusterID != s.list.ClusterID || sameMembers(*g.list, s.list) {
 			continue
@@ -116,6 +117,7 @@ func (o *observer) state(s sight, m Member) MemberState {
 			return answered(s, state, g)
 		case g.err != nil && slices.Contains(m.ClientURLs, g.url):
 			state.Condition, state.Cause = silent(g.err)
+			state.Late = slices.Contains([]Code{CodeSilent, CodeSlow}, CodeOf(g.err))
 		case g.status != nil && slices.Contains(m.ClientURLs, g.url):
 			state.Cause = "another member answers at " + g.url
 		case slices.ContainsFunc(m.ClientURLs, o.c.exposes):

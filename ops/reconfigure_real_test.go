@@ -257,3 +257,19 @@ func TestDeadLearnerDeadVoter(t *testing.T) {
 	_ = mustRefuse(t, cluster, ops.CodeNoQuorum, promote, ops.RiskNames()...)
 	_ = mustRefuse(t, cluster, ops.CodeNoQuorum, ops.Change{Kind: ops.ChangeRemove, Member: idOf(t, o, voters[0])})
 }
+
+// TestObserveAwaitsElection: the leader has just died. The look waits for the next one, because enough voters answer to elect it.
+func TestObserveAwaitsElection(t *testing.T) {
+	t.Parallel()
+	c := clustertest.New(t, clustertest.Options{Size: 3})
+	cluster, err := ops.Open(ops.Config{Endpoints: c.Endpoints()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cluster.Close() })
+	c.WaitLeader(t, c.Members...).Kill(t)
+	seen, err := cluster.Observe(clustertest.Context(t, time.Minute))
+	if err != nil || seen.Leader == 0 {
+		t.Errorf("leader %s, %v, members %+v", seen.Leader, err, seen.Members)
+	}
+}

@@ -17,6 +17,7 @@ type leader struct {
 	cluster *ops.Cluster
 	url     string
 	seen    time.Time
+	proved  time.Time // when the votes were proven last
 }
 
 // leaderAge is how long a leader is believed to lead: a change sent to a former one is passed on by it.
@@ -77,7 +78,7 @@ const strictLimit = 30 * time.Second
 func (l *leader) change(ctx context.Context, op string, tell Tell, prove func(context.Context) error, do func(context.Context, *clientv3.Client) error) error {
 	limit := time.Now().Add(strictLimit)
 	for first := true; ; first = false {
-		if !first {
+		if !first || time.Since(l.proved) > ops.ProbeAge/2 { // the intent had to reach the disk in between
 			if err := proven(ctx, limit, prove); err != nil {
 				return err
 			}

@@ -272,6 +272,7 @@ func (r *MemberRun) prove(ctx context.Context, step Step) error {
 	}
 	_, err = ops.CheckChange(seen, time.Now(), ops.CheckOptions{Accept: accept}, changes...)
 	if err == nil {
+		r.lead.proved = time.Now()
 		return nil
 	}
 	if hint, ok := errors.AsType[*ops.HintError](err); ok && hint.Code == ops.CodeCannotChange {
