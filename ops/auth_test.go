@@ -87,6 +87,30 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
+// TestUserOfCertificate wants a certificate that names no user told apart from a user that may not: members call both denied.
+func TestUserOfCertificate(t *testing.T) {
+	t.Parallel()
+	c := clustertest.New(t, clustertest.Options{TLS: true, Auth: &clustertest.Auth{}})
+	endpoint := c.Endpoints()[0]
+	ask := func(cfg ops.Config) *ops.HintError {
+		t.Helper()
+		cluster := dial(t, cfg)
+		ctx := clustertest.Context(t, limit)
+		_, err := cluster.Client().Get(ctx, "elsewhere")
+		return wantHint(t, cluster.Explain(ctx, "read from", endpoint, err), ops.CodePermissionDenied)
+	}
+	cfg := clientOf(c)
+	cfg.TLS.Cert, cfg.TLS.Key = c.TLS.CA.Client(t, pki.CertOptions{Name: "bob"})
+	hint := ask(cfg)
+	if !strings.Contains(hint.Error(), `common name "bob"`) || !strings.Contains(hint.Hint, `etcdops user add "bob" --no-password`) {
+		t.Errorf("%v, hint %q", hint, hint.Hint)
+	}
+	cfg.Auth = ops.Auth{User: "app", Password: c.Auth.Password}
+	if hint := ask(cfg); strings.Contains(hint.Error()+hint.Hint, "bob") {
+		t.Errorf("a user was named: %v, hint %q", hint, hint.Hint)
+	}
+}
+
 // TestUserWithoutAuth wants a user accepted by a cluster that asks for none, as etcdctl does.
 func TestUserWithoutAuth(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +31,32 @@ func (c *Cluster) Explain(ctx context.Context, op, endpoint string, err error) e
 	if endpoint == "" {
 		endpoint = strings.Join(c.cfg.Endpoints, ",")
 	}
-	return explainRPC(op, endpoint, ctx, c.cfg.CommandTimeout, err)
+	return c.namedByCertificate(explainRPC(op, endpoint, ctx, c.cfg.CommandTimeout, err))
+}
+
+// namedByCertificate completes a denial where no user was given: etcd then takes the common name of the client's certificate
+// for the user, and answers one that it does not know as it answers one that may not.
+func (c *Cluster) namedByCertificate(err error) error {
+	hint, ok := errors.AsType[*HintError](err)
+	if !ok || hint.Code != CodePermissionDenied || c.cfg.Auth != (Auth{}) {
+		return err
+	}
+	name := c.transport.files.commonName()
+	if name == "" {
+		return err
+	}
+	stage, ok := errors.AsType[*StageError](hint.Err)
+	if !ok {
+		return err
+	}
+	told, word := *hint, strconv.Quote(name)
+	told.Err = &StageError{
+		Stage: stage.Stage, Cause: stage.Cause,
+		Err: fmt.Errorf("permission denied: no user was named, so that the client certificate's common name %s is the user; there is none of that name, or its roles do not allow it", word),
+	}
+	told.Hint = "as root: etcdops user get " + word + " --detail; if there is none: etcdops user add " + word + " --no-password, etcdops user grant-role " + word +
+		" ROLE; or another certificate (--cert, --key), or --user NAME --password-file FILE"
+	return &told
 }
 
 // connectionFailure returns the failed attempt behind a request that could not be sent, nil when there is none.

@@ -198,9 +198,12 @@ func explainAuth() []Explanation {
 		},
 		{
 			string(CodePermissionDenied), "the user may not do this",
-			"The roles of the user do not allow this request; many operations need the role root.",
+			"The roles of the user do not allow this request; many operations need the role root. Where no user is given, the common name of the client certificate is the user, also when there is none of that name.",
 			"None: nothing was changed.",
-			[]string{"etcdops user get NAME --detail (as root)", "etcdops role grant-permission ROLE readwrite KEY (as root)"},
+			[]string{
+				"etcdops user get NAME --detail (as root)", "etcdops role grant-permission ROLE readwrite KEY (as root)",
+				"a certificate whose name is no user: etcdops user add NAME --no-password, etcdops user grant-role NAME ROLE (as root); or another certificate",
+			},
 		},
 		{
 			string(CodeTokenInvalid), "the token is not honoured",

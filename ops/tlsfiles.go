@@ -69,6 +69,15 @@ func (f *tlsFiles) get() (*tlsMaterial, error) {
 	return m, nil
 }
 
+// commonName is that of the client's certificate, "" where there is none.
+func (f *tlsFiles) commonName() string {
+	m, err := f.get()
+	if err != nil || m.cert == nil || m.cert.Leaf == nil {
+		return ""
+	}
+	return m.cert.Leaf.Subject.CommonName
+}
+
 // replacedSince reports whether the files that the attempt's handshake used, or could not load, are others by now.
 func (f *tlsFiles) replacedSince(a *attempt) bool {
 	used := a.usedFiles()

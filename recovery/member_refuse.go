@@ -251,21 +251,33 @@ func version(text string) (major, minor int, ok bool) {
 // logRoom is what an empty log takes: etcd gives a segment (64 MiB) its space at once, and the next one beside it.
 const logRoom = 128 << 20
 
+// space is what must be left on a disk.
+type space struct {
+	bytes int64
+	why   string
+}
+
+// lacking says of the first directory that has too little left how much, and for what it needs more; nil when all have enough.
+func lacking(dirs []Dir, need []space) error {
+	for i, d := range dirs {
+		if i < len(need) && d.Free < need[i].bytes {
+			return fmt.Errorf("%s has %s left and needs %s: %s", d.Path, humanize.IBytes(uint64(d.Free)), humanize.IBytes(uint64(need[i].bytes)), need[i].why)
+		}
+	}
+	return nil
+}
+
+// makeRoom is what to type for space.
+const makeRoom = "free space there; set-aside directories: etcdops recover clean"
+
 // room wants space for the data, and for the log, on the target's disks.
 func (t TargetFacts) room(db int64) error {
-	type space struct {
-		bytes int64
-		why   string
-	}
 	need := []space{{roomFactor*db + logRoom, "twice the database and an empty log"}}
 	if len(t.Survey.Dirs) > 1 { // the log has a place of its own
 		need = []space{{roomFactor * db, "twice the database"}, {logRoom, "an empty log"}}
 	}
-	for i, d := range t.Survey.Dirs {
-		if i < len(need) && d.Free < need[i].bytes {
-			return refusef(CodeDiskSmall, t.Member.Label(), "free space there; set-aside directories: etcdops recover clean",
-				"%s has %s left and needs %s: %s", d.Path, humanize.IBytes(uint64(d.Free)), humanize.IBytes(uint64(need[i].bytes)), need[i].why)
-		}
+	if err := lacking(t.Survey.Dirs, need); err != nil {
+		return refuse(CodeDiskSmall, t.Member.Label(), err, makeRoom)
 	}
 	return nil
 }

@@ -47,6 +47,33 @@ func (p *RebuildPlan) carries() bool {
 	return via != "" && machineOf(via) != machineOf(p.Source.Via)
 }
 
+// roomToCarry refuses a source that does not fit on the machine that it is brought to: what is brought, a copy of the database,
+// the new directory made of that, and the logs. All of it is there at once, and nothing of what was there may go.
+func (p *RebuildPlan) roomToCarry(facts RebuildFacts, source *Candidate) error {
+	n := facts.node(p.Members[0].Name)
+	if !p.carries() || n == nil || n.Survey == nil {
+		return nil
+	}
+	db, logs := source.Info.DB.Size, int64(0)
+	if w := source.log(); w != nil {
+		for _, s := range w.Segments {
+			logs += s.Size
+		}
+	}
+	bytes := 3*db + logs
+	if p.Replay { // the copy has a log of its own, to which the server that replays it adds
+		bytes += logs + logRoom
+	}
+	need := []space{{bytes + logRoom, "what is brought, a copy of its database, and the new directory"}}
+	if len(n.Survey.Dirs) > 1 {
+		need = []space{{bytes, need[0].why}, {logRoom, "an empty log"}}
+	}
+	if err := lacking(n.Survey.Dirs, need); err != nil {
+		return rebuildRefusal(CodeDiskSmall, n.Name, makeRoom, "%w", err)
+	}
+	return nil
+}
+
 // sourceHere is the source as the first member's machine sees it.
 func (r *RebuildRun) sourceHere() Source {
 	s := r.plan().Source

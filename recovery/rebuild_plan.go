@@ -164,8 +164,12 @@ func (p *RebuildPlan) fill(facts RebuildFacts, r *ranking, opts RebuildOptions) 
 	if err := p.onMachines(facts, r.cluster()); err != nil {
 		return err
 	}
-	if w := seed.log(); w != nil && w.Unapplied > 0 {
-		p.Replay, p.Seal = true, w.LastIndex
+	p.Replay = seed.log() != nil && seed.log().Unapplied > 0
+	if err := p.roomToCarry(facts, seed); err != nil {
+		return err
+	}
+	if w := seed.log(); p.Replay {
+		p.Seal = w.LastIndex
 		p.Server, err = facts.serverFor(seed.Info, machineOf(cmp.Or(p.Members[0].Via, seed.Via)))
 		return err
 	}
