@@ -91,7 +91,7 @@ func (o *observer) observation(s sight) Observation {
 	for _, m := range s.list.Members {
 		out.Members = append(out.Members, o.state(s, m))
 	}
-	out.Strained = slices.ContainsFunc(o.seen, func(g *glance) bool { return g.took > observeFresh })
+	out.Strained = o.strained(out)
 	for _, g := range o.seen {
 		if g.list == nil || g.status == nil || g.list.ClusterID != s.list.ClusterID || sameMembers(*g.list, s.list) {
 			continue
@@ -101,6 +101,14 @@ func (o *observer) observation(s sight) Observation {
 		}
 	}
 	return out
+}
+
+// strained reports whether answers are slow on all sides: one that came took long, or none came in time and somebody was late.
+func (o *observer) strained(seen Observation) bool {
+	slow := func(g *glance) bool { return g.took > observeFresh }
+	quick := func(g *glance) bool { return g.status != nil && !slow(g) }
+	late := func(m MemberState) bool { return m.Late }
+	return slices.ContainsFunc(o.seen, slow) || !slices.ContainsFunc(o.seen, quick) && slices.ContainsFunc(seen.Members, late)
 }
 
 // state judges one member by the answers at the URLs that lead to it.
