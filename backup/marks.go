@@ -48,7 +48,7 @@ type Record struct {
 func (r *Record) Failed() bool { return r.Problem != "" }
 
 // then is what is known after a further record, nil for none. What was found wrong at some level is wrong until that level
-// is reached again.
+// is reached again. Bytes that were hashed again are still what they were found to be; a look at sizes says nothing new.
 func (r *Record) then(next *Record) *Record {
 	switch {
 	case next == nil:
@@ -56,6 +56,8 @@ func (r *Record) then(next *Record) *Record {
 	case r == nil || next.Failed():
 		return next
 	case r.Failed() && next.Level < r.Level:
+		return r
+	case !r.Failed() && next.Level < min(r.Level, LevelStored):
 		return r
 	case !r.Failed() && next.Level < r.Level:
 		kept := *next

@@ -35,6 +35,7 @@ func table() []experiment {
 		snapshotStatusCold(),
 		snapshotRestore(),
 		backupVerify(),
+		backupLarge(),
 		pitrReplay(),
 		recoverMember(),
 		rebuildCluster(),

@@ -179,7 +179,7 @@ func addBackup(s *health.BackupState, e backup.Entry) {
 		s.LatestAt = &taken
 	}
 	verified := taken // it was, before it counted as a backup
-	if e.Last != nil && e.Last.At.After(verified) {
+	if e.Last != nil && e.Last.Level >= backup.LevelStored && e.Last.At.After(verified) {
 		verified = e.Last.At
 	}
 	if s.VerifiedAt == nil || verified.After(*s.VerifiedAt) {
