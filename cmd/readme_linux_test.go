@@ -23,6 +23,10 @@ func TestReadme(t *testing.T) {
 		t.Skip("a network namespace of its own needs root: the README's commands use the default ports")
 	}
 	steps := transcripts(t, filepath.Join("..", "README.md"))
+	if len(steps) < 12 {
+		t.Fatalf("the README has %d marked commands: were the markers changed?", len(steps))
+	}
+	whole := transcripts(t, filepath.Join("..", "docs", "runbooks", "member-down.md"))
 	dir := t.TempDir()
 	linkBinary(t, dir)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -41,6 +45,15 @@ func TestReadme(t *testing.T) {
 		if !transcriptMatches(want, got) {
 			t.Fatalf("%s\nthe README shows:\n%s\nbut it prints:\n%s", step.command, want, got)
 		}
+		if len(whole) == 1 && step.command == "bin/"+whole[0].command { // the runbook shows all of what the README shortens
+			if want := strings.Join(whole[0].output, "\n"); !transcriptMatches(want, got) {
+				t.Errorf("%s\nthe runbook shows:\n%s\nbut it prints:\n%s", step.command, want, got)
+			}
+			whole = nil
+		}
+	}
+	if len(whole) != 0 {
+		t.Errorf("the runbook's transcript is none of the README's commands: %q", whole[0].command)
 	}
 }
 
@@ -85,9 +98,6 @@ func transcripts(t *testing.T, path string) []transcriptStep {
 		case marked:
 			steps = append(steps, transcript(body)...)
 		}
-	}
-	if len(steps) < 12 {
-		t.Fatalf("%s has %d marked commands: were the markers changed?", path, len(steps))
 	}
 	return steps
 }
